@@ -1,0 +1,107 @@
+# Builds and installs the extension with PGXS. `make demo` and `make test` (see README.md) need nothing but this file.
+# The version stands in META.json; everything else takes it from there.
+
+EXTENSION = gallery_revert
+EXTVERSION := $(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' META.json)
+
+MODULE_big = $(EXTENSION)
+SOURCES = $(wildcard src/*.cpp src/backend/*.cpp src/manifest/*.cpp src/revert/*.cpp)
+OBJS = $(SOURCES:.cpp=.o)
+DATA = $(wildcard $(EXTENSION)--*.sql)
+
+REGRESS_OPTS = --inputdir=$(CURDIR) --outputdir=$(CURDIR)/build/regress
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+
+EXTRA_CLEAN = $(EXTENSION).control build src/*.bc src/*/*.bc src/*.d src/*/*.d
+
+PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"'
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -MMD -MP
+SHLIB_LINK = -lstdc++ $(EXTRA_LIBS)
+
+# The server's bitcode rule knows nothing of PG_CXXFLAGS, and inlining a function called once gains nothing.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+# The server's headers are not ours to warn about; PGXS adds its own warning flags for C++ on some builds.
+override CXXFLAGS += -Wno-unused-parameter -Wno-sign-compare $(EXTRA_CXXFLAGS)
+else
+all install:
+	@echo "no PGXS for PG_CONFIG=$(PG_CONFIG): install postgresql-server-dev, or set PG_CONFIG" >&2; exit 1
+endif
+
+all: $(EXTENSION).control
+
+$(EXTENSION).control: $(EXTENSION).control.in META.json
+	sed 's/@VERSION@/$(EXTVERSION)/' $< > $@
+
+-include $(SOURCES:.cpp=.d)
+
+# What tools/suite runs; the first two inside a cluster that has the fixtures' templates.
+.PHONY: regress-check isolation-check
+regress-check:
+	mkdir -p build/regress
+	$(pg_regress_installcheck) $(REGRESS_OPTS) $(REGRESS)
+isolation-check:
+	test/lib/isolation $(dir $(PGXS))../test/isolation/pg_isolation_regress $(ISOLATION)
+
+# What needs no server: tested with GoogleTest.
+SERVERLESS = test/fuzz/targets.cpp src/revert/version.cpp src/revert/ledger.cpp src/revert/definition.cpp src/manifest/manifest.cpp
+UNIT_SOURCES = $(wildcard test/unit/*.cpp) $(SERVERLESS)
+build/unit: $(UNIT_SOURCES) $(wildcard src/*/*.hpp test/fuzz/*.hpp src/manifest/*.inc)
+	mkdir -p build
+	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -g $(EXTRA_CXXFLAGS) -Isrc -DCORPUS='"$(CURDIR)/test/fuzz/corpus"' $(UNIT_SOURCES) -o $@ -lgtest -lgtest_main -lpthread
+
+# The same, fuzzed.
+build/fuzz/fuzz: test/fuzz/fuzz.cpp $(SERVERLESS) $(wildcard src/*/*.hpp test/fuzz/*.hpp src/manifest/*.inc)
+	mkdir -p build/fuzz
+	clang++-14 -std=c++20 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Isrc $(filter %.cpp,$^) -o $@
+
+# SQL functions that raise errors through C++ frames in every way, for sql/guard.sql.
+build/test_guard.so: test/modules/test_guard.cpp src/backend/guard.o
+	mkdir -p build
+	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) $(CPPFLAGS) -shared -o $@ $^ $(SHLIB_LINK)
+
+# Faults from outside the product, for test/t/051_faults.pl: hooks of the server, and a library that stands before the C library.
+build/test_faults.so: test/modules/test_faults.cpp
+	mkdir -p build
+	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) $(CPPFLAGS) -shared -o $@ $<
+build/test_preload.so: test/modules/test_preload.cpp
+	mkdir -p build
+	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl
+
+# What a developer calls. Each script says at its top what it installs and does.
+.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist test-deb test-pgxn test-image
+demo:
+	tools/demo
+test:
+	tools/test
+test-matrix:
+	tools/test-matrix
+test-sanitize:
+	tools/test-sanitize
+test-assert:
+	tools/checked-suite regress
+	tools/checked-suite isolation
+	tools/checked-suite tap
+test-valgrind:
+	tools/checked-suite --valgrind regress
+fuzz:
+	tools/fuzz
+lint:
+	tools/lint
+bench:
+	bench/run
+deb:
+	packaging/deb
+dist:
+	packaging/dist
+test-deb:
+	packaging/test-install deb
+test-pgxn:
+	packaging/test-install pgxn
+test-image:
+	packaging/test-install image
