@@ -1,0 +1,97 @@
+// What is known of Gallery and Immich, as tables of facts. The facts themselves are the lines of the .inc files beside
+// this one; a new release is new lines there. Nothing of the server is included here.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace manifest {
+
+/// Kinds of catalog objects, in the order the tables of facts are sorted by.
+enum class Kind { Enum, Extension, Sequence, Table, Column, Index, Constraint, Trigger, Function, Override };
+
+/// The kind's name as users see it: "table", "column", ...
+std::string_view name_of(Kind kind);
+
+/// A released Immich version. Its migrations are the first `migrations` names of immich_migrations().
+struct ImmichRelease {
+  std::string_view tag;  // v2.7.5
+  std::string_view date; // of the release, or empty
+  int migrations;
+};
+
+/// A name that only unreleased Immich builds recorded, and the released name it became (empty: none).
+struct RenamedMigration {
+  std::string_view name;
+  std::string_view released_as;
+};
+
+/// Where a Gallery migration was seen: in releases; in release candidates only; on branches only, text known; on
+/// branches only, text never seen (so nobody knows what it did: its presence is refused).
+enum class Origin { released, candidate, branch, unread };
+
+struct GalleryMigration {
+  std::string_view name;
+  Origin origin;
+  std::string_view earliest;   // the first release that can have recorded it
+  std::string_view surely;     // the first release that surely records it
+  std::string_view renamed_to; // today's name of the same migration, or empty
+  [[nodiscard]] constexpr std::string_view canonical() const { return renamed_to.empty() ? name : renamed_to; }
+};
+
+/// A Gallery release known by name and the Immich release it is based on.
+struct GalleryRelease {
+  std::string_view tag;
+  std::string_view immich;
+};
+
+/// A catalog object that a Gallery migration makes.
+struct GalleryObject {
+  Kind kind;
+  std::string_view table; // of a table itself: its name; of a function: empty
+  std::string_view name;  // of a function: with its argument types
+  std::string_view migration;
+  std::string_view removed_by; // a later Gallery migration, or empty
+};
+
+/// A fact of Immich's schema, valid from migration count `first` to `last`.
+struct NativeObject {
+  Kind kind;
+  std::string_view table;
+  std::string_view name;
+  std::string_view definition; // as PostgreSQL 15 prints it, names unqualified
+  int first;
+  int last;
+};
+
+/// A place in system_metadata's 'system-config' JSON that only Gallery writes.
+using ConfigPath = std::span<const std::string_view>;
+
+std::span<const std::string_view> immich_migrations();
+std::span<const ImmichRelease> immich_releases();
+std::span<const RenamedMigration> renamed_migrations();
+std::span<const GalleryMigration> gallery_migrations();
+std::span<const GalleryRelease> gallery_releases();
+std::span<const GalleryObject> gallery_objects();
+std::span<const NativeObject> native_catalog();
+std::span<const ConfigPath> gallery_config_paths();
+std::span<const std::string_view> gallery_metadata_keys();
+std::span<const std::string_view> gallery_permissions();
+std::span<const std::string_view> gallery_checkpoint_types();
+
+/// The row that migration_overrides holds for an object (function, trigger or index; empty for other kinds):
+/// kind_name, the name without argument types.
+std::string override_name(Kind kind, std::string_view name);
+
+/// The first and the last migration count that native_catalog() covers.
+inline constexpr int first_native_count = 55;
+inline constexpr int last_native_count = 100;
+
+const GalleryMigration *find_gallery_migration(std::string_view name);
+const RenamedMigration *find_renamed_migration(std::string_view name);
+/// Position in immich_migrations(), or -1.
+int find_immich_migration(std::string_view name);
+
+} // namespace manifest
