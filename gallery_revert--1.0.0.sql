@@ -1,0 +1,81 @@
+-- The SQL side of gallery_revert 1.0.0. Every function has the search path that keeps planted objects out, runs with the rights
+-- of its caller, and is nobody's until granted.
+
+\echo Use "CREATE EXTENSION gallery_revert" to load this file. \quit
+
+CREATE FUNCTION gallery_revert() RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert';
+
+COMMENT ON FUNCTION gallery_revert() IS
+'Takes this Noodle Gallery database back to Immich in the caller''s transaction and returns the image tag to pin. Needs gallery.revert_token. Look at gallery_revert_plan() first.';
+
+CREATE FUNCTION gallery_revert_plan(
+  OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT statement text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_plan';
+
+COMMENT ON FUNCTION gallery_revert_plan() IS
+'Shows the statements that gallery_revert() would run, in order, with the reason and the number of rows of each. Changes nothing.';
+
+CREATE FUNCTION gallery_revert_status(
+  OUT product text, OUT gallery_release text, OUT immich_first text, OUT immich_last text, OUT native_migrations integer,
+  OUT fork_migrations integer, OUT unknown_migrations text[], OUT last_started text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_status';
+
+COMMENT ON FUNCTION gallery_revert_status() IS
+'Tells in one row which Gallery or Immich this database is, read from its ledger of migrations. Changes nothing.';
+
+CREATE FUNCTION gallery_revert_manifest(OUT kind text, OUT object text, OUT migration text, OUT first_release text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_manifest';
+
+COMMENT ON FUNCTION gallery_revert_manifest() IS
+'Lists everything that gallery_revert takes for Gallery''s, whatever this database holds: objects and migrations.';
+
+CREATE FUNCTION gallery_revert_check(OUT name text, OUT status text, OUT detail text, OUT hint text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_check';
+
+COMMENT ON FUNCTION gallery_revert_check() IS
+'Shows every check with status ok, warning or blocked: before a revert whether it is ready, afterwards whether the database is clean. Changes nothing.';
+
+CREATE FUNCTION immich_inventory(OUT item text, OUT count bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'immich_inventory';
+
+COMMENT ON FUNCTION immich_inventory() IS
+'Counts what this Immich or Gallery database holds: users, assets, albums, people, faces, links and more. Compare before and after.';
+
+CREATE FUNCTION immich_recovery_advice(
+  target text DEFAULT NULL, OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'immich_recovery_advice';
+
+COMMENT ON FUNCTION immich_recovery_advice(text) IS
+'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. The argument is the release you want to start. Changes nothing.';
+
+CREATE FUNCTION immich_repair_migration_order() RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'immich_repair_migration_order';
+
+COMMENT ON FUNCTION immich_repair_migration_order() IS
+'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
+
+REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_check(), gallery_revert_status(),
+  gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(text), immich_repair_migration_order() FROM PUBLIC;

@@ -1,0 +1,90 @@
+// The module: magic block, _PG_init and the SQL-callable functions. Nothing else in the project is extern "C".
+#include "backend/compat.hpp"
+#include "backend/guard.hpp"
+#include "revert/revert.hpp"
+#include "revert/show.hpp"
+#include "settings.hpp"
+
+namespace {
+
+/// A SQL-callable function without arguments that returns one text.
+template <std::string (*body)()>
+Datum return_text(FunctionCallInfo fcinfo) {
+  return backend::wall(fcinfo, [](FunctionCallInfo) {
+    auto const text = body();
+    return backend::guard([&]() noexcept {
+      return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+    });
+  });
+}
+
+/// A SQL-callable function without arguments that returns rows.
+template <void (*body)(backend::ResultSet &)>
+Datum return_rows(FunctionCallInfo fcinfo) {
+  return backend::wall(fcinfo, [](FunctionCallInfo call) {
+    backend::ResultSet result(call);
+    body(result);
+    return backend::ResultSet::done();
+  });
+}
+
+} // namespace
+
+extern "C" {
+
+COMPAT_MODULE_MAGIC("gallery_revert");
+
+PGDLLEXPORT void _PG_init(void); // NOLINT(bugprone-reserved-identifier): the server's name
+
+void _PG_init(void) {
+  settings::define();
+}
+
+PG_FUNCTION_INFO_V1(gallery_revert);
+PG_FUNCTION_INFO_V1(gallery_revert_plan);
+PG_FUNCTION_INFO_V1(gallery_revert_check);
+PG_FUNCTION_INFO_V1(gallery_revert_status);
+PG_FUNCTION_INFO_V1(gallery_revert_manifest);
+PG_FUNCTION_INFO_V1(immich_inventory);
+PG_FUNCTION_INFO_V1(immich_recovery_advice);
+PG_FUNCTION_INFO_V1(immich_repair_migration_order);
+
+Datum gallery_revert(PG_FUNCTION_ARGS) {
+  return return_text<gallery::revert>(fcinfo);
+}
+
+Datum immich_repair_migration_order(PG_FUNCTION_ARGS) {
+  return return_text<gallery::repair_ledger>(fcinfo);
+}
+
+Datum gallery_revert_plan(PG_FUNCTION_ARGS) {
+  return return_rows<gallery::show_plan>(fcinfo);
+}
+
+Datum gallery_revert_check(PG_FUNCTION_ARGS) {
+  return return_rows<gallery::show_check>(fcinfo);
+}
+
+Datum gallery_revert_status(PG_FUNCTION_ARGS) {
+  return return_rows<gallery::show_status>(fcinfo);
+}
+
+Datum gallery_revert_manifest(PG_FUNCTION_ARGS) {
+  return return_rows<gallery::show_manifest>(fcinfo);
+}
+
+Datum immich_inventory(PG_FUNCTION_ARGS) {
+  return return_rows<gallery::show_inventory>(fcinfo);
+}
+
+Datum immich_recovery_advice(PG_FUNCTION_ARGS) {
+  return backend::wall(fcinfo, [](FunctionCallInfo call) {
+    std::optional<std::string> target;
+    if (!call->args[0].isnull)
+      target = backend::guard([=]() noexcept { return text_to_cstring(DatumGetTextPP(call->args[0].value)); });
+    backend::ResultSet result(call);
+    gallery::show_advice(result, target);
+    return backend::ResultSet::done();
+  });
+}
+}

@@ -1,0 +1,207 @@
+// The decision after a failed update, from the ledger, version_history and the manifest.
+#include "revert/advice.hpp"
+
+#include "backend/guard.hpp"
+#include "revert/checks.hpp"
+
+#include <algorithm>
+
+namespace gallery {
+
+namespace {
+
+constexpr const char *stop = "docker compose stop immich-server immich-machine-learning";
+constexpr const char *preserve = "scripts/preserve-state.sh --docker immich_postgres";
+constexpr const char *psql = "docker compose exec database psql --username=postgres --dbname=immich";
+
+/// The first and the last release that ran TypeORM's migrations and then this ledger's, and the one Immich recommends.
+constexpr const char *typeorm_bridge = "v1.132.3";
+
+std::vector<std::string> pin_and_start(const std::string &tag) {
+  return {stop, "sed -i 's/^IMMICH_VERSION=.*/IMMICH_VERSION=" + tag + "/' .env",
+          "docker compose pull immich-server immich-machine-learning", "docker compose up -d",
+          "docker compose logs --follow immich-server"};
+}
+
+std::vector<std::string> restore_and_start(const std::string &tag) {
+  return {stop,
+          preserve,
+          "docker compose exec database dropdb --username=postgres --force immich",
+          "docker compose exec database createdb --username=postgres immich",
+          "gunzip --stdout YOUR_DUMP.sql.gz | docker compose exec -T database psql --username=postgres --dbname=immich "
+          "--single-transaction --set=ON_ERROR_STOP=on",
+          "sed -i 's/^IMMICH_VERSION=.*/IMMICH_VERSION=" + tag + "/' .env",
+          "docker compose up -d"};
+}
+
+std::string plural(int count, const char *what) {
+  return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
+}
+
+std::string name_at(int position) {
+  return '"' + std::string(manifest::immich_migrations()[static_cast<std::size_t>(position)]) + '"';
+}
+
+/// The release that version_history says ran last, if it is one of Immich's that the manifest knows.
+const manifest::ImmichRelease *last_started(const Survey &survey) {
+  for (const auto &row : survey.versions) {
+    auto const version = parse_version(row.version);
+    if (version && is_gallery_version(*version, row.date))
+      continue;
+    return find_release(row.version);
+  }
+  return nullptr;
+}
+
+Advice advise_revert(const Identity &identity) {
+  const auto *target = choose_target(identity.native_migrations, identity.immich_base);
+  Advice advice;
+  advice.advice = "revert_gallery";
+  advice.reason = "this is a Gallery database (" +
+                  (identity.gallery_release.empty() ? "release not known" : identity.gallery_release) + ", " +
+                  plural(static_cast<int>(identity.ran.size()), "migration") +
+                  " of Gallery recorded), on which Immich does not run";
+  advice.pin = target == nullptr ? "" : std::string(target->tag);
+  advice.steps = {
+      stop, preserve, std::string(psql) + " --command='SELECT * FROM gallery_revert_plan()'",
+      std::string(psql) +
+          " --command=\"SET gallery.revert_token = 'i_accept_data_loss'\" --command='SELECT gallery_revert()'",
+      std::string(psql) + " --command='DROP EXTENSION gallery_revert'"};
+  auto const start = pin_and_start(advice.pin);
+  advice.steps.insert(advice.steps.end(), start.begin() + 1, start.end());
+  return advice;
+}
+
+/// Ledger rows that no release accepts although the set of migrations is right.
+std::optional<Advice> advise_repair(const Identity &identity, const manifest::ImmichRelease &fits) {
+  auto const changes = repair_order(identity.native_rows);
+  if (changes.empty() && identity.renamed.empty())
+    return std::nullopt;
+  Advice advice;
+  advice.advice = "fix_forward";
+  if (!identity.renamed.empty())
+    advice.reason = "the ledger records \"" + std::string(identity.renamed.front().fact->name) +
+                    "\", which only unreleased builds of Immich did, and every release refuses it";
+  else
+    advice.reason = "the ledger records \"" + changes.front().name + "\" out of order (" +
+                    plural(static_cast<int>(changes.size()), "row") +
+                    "), which every release refuses; the migrations themselves are all there";
+  advice.pin = fits.tag;
+  advice.steps = {stop, preserve, std::string(psql) + " --command='SELECT * FROM gallery_revert_plan()'",
+                  std::string(psql) + " --command=\"SET gallery.revert_token = 'i_accept_data_loss'\" "
+                                      "--command='SELECT immich_repair_migration_order()'"};
+  auto const start = pin_and_start(advice.pin);
+  advice.steps.insert(advice.steps.end(), start.begin() + 1, start.end());
+  return advice;
+}
+
+/// The database has run fewer migrations than the wanted release ships.
+Advice advise_older_database(const Identity &identity, const manifest::ImmichRelease &wanted,
+                             const manifest::ImmichRelease *last, const manifest::ImmichRelease &fits) {
+  Advice advice;
+  int const pending = wanted.migrations - identity.native_migrations;
+  auto const none_ran = "none of the " + plural(pending, "migration") + " that " + std::string(wanted.tag) +
+                        " adds ran (the first would be " + name_at(identity.native_migrations) + ")";
+  if (last != nullptr && last->tag == wanted.tag) {
+    // The server recorded its start, which it does after its migrations: they were skipped.
+    advice.advice = "fix_forward";
+    advice.reason = std::string(wanted.tag) + " was started here, yet " + none_ran +
+                    ": it ran with DB_SKIP_MIGRATIONS, or an older dump came after it";
+    advice.pin = wanted.tag;
+    advice.steps = pin_and_start(advice.pin);
+    advice.steps.insert(advice.steps.begin() + 1, "sed -i '/^DB_SKIP_MIGRATIONS=/d' .env");
+    return advice;
+  }
+  bool const known = last != nullptr && last->migrations == identity.native_migrations;
+  if (!known && releases_with(identity.native_migrations).first == nullptr) {
+    // What ran here was a build between releases: there is no release to go back to.
+    advice.advice = "fix_forward";
+    advice.pin = fits.tag;
+    advice.reason = none_ran + "; no release has exactly the " + plural(identity.native_migrations, "migration") +
+                    " that ran here, and " + advice.pin + " is the oldest that goes on from them";
+    advice.steps = pin_and_start(advice.pin);
+    return advice;
+  }
+  advice.advice = "roll_back";
+  advice.pin = known ? last->tag : fits.tag;
+  advice.reason = none_ran + "; Immich runs them all in one transaction, so the failed update changed nothing and " +
+                  advice.pin + " may be started again";
+  advice.steps = pin_and_start(advice.pin);
+  return advice;
+}
+
+} // namespace
+
+Advice advise_typeorm() {
+  Advice advice;
+  advice.advice = "fix_forward";
+  advice.reason = std::string("the database is of Immich v1.131 or older, whose migrations are in the table "
+                              "\"migrations\"; only v1.132.0 to "
+                              "v1.136.0 can take it further, and ") +
+                  typeorm_bridge + " is the one to use, before any newer release";
+  advice.pin = typeorm_bridge;
+  advice.steps = pin_and_start(typeorm_bridge);
+  advice.steps.insert(advice.steps.begin() + 1, preserve);
+  return advice;
+}
+
+Advice advise(const Survey &survey, const Identity &identity, const std::optional<std::string> &wanted) {
+  enforce(check_migrations(identity));
+  const manifest::ImmichRelease *target = nullptr;
+  if (wanted) {
+    target = find_release(*wanted);
+    if (target == nullptr)
+      throw backend::Refusal(ERRCODE_INVALID_PARAMETER_VALUE,
+                             "\"" + *wanted + "\" is not an Immich release that gallery_revert knows",
+                             "It knows " + std::string(manifest::immich_releases().front().tag) + " to " +
+                                 std::string(manifest::immich_releases().back().tag) + ".",
+                             "Give a tag such as v2.7.5, or none: SELECT * FROM immich_recovery_advice();");
+  }
+  if (identity.is_gallery)
+    return advise_revert(identity);
+
+  const auto *last = last_started(survey);
+  Advice advice;
+  if (!identity.missing.empty()) {
+    advice.advice = "restore_backup";
+    advice.reason = "migration \"" + identity.missing.front() + "\" is not recorded although later ones are (" +
+                    plural(static_cast<int>(identity.missing.size()), "migration") +
+                    " missing), so no release starts on this database";
+    advice.pin = target != nullptr ? target->tag : last != nullptr ? last->tag : std::string_view();
+    advice.steps = restore_and_start(advice.pin.empty() ? "THE_TAG_OF_THE_DUMP" : advice.pin);
+    return advice;
+  }
+  const auto *fits = choose_target(identity.native_migrations, Version());
+  if (auto repair = advise_repair(identity, *fits))
+    return *repair;
+
+  bool const asked = target != nullptr;
+  if (!asked)
+    target = last;
+  auto const fitting = "the database has run " + plural(identity.native_migrations, "migration") +
+                       " and starts with Immich " + std::string(choose_first(identity.native_migrations)->tag) +
+                       " or later";
+  if (target == nullptr) {
+    advice.advice = "fix_forward";
+    advice.reason = "version_history does not say which known release ran last; " + fitting;
+    advice.pin = fits->tag;
+    advice.steps = pin_and_start(advice.pin);
+  } else if (target->migrations == identity.native_migrations) {
+    advice.advice = "none";
+    advice.reason = "the database is what Immich " + std::string(target->tag) +
+                    " expects: " + plural(identity.native_migrations, "migration") + ", in order";
+    advice.pin = target->tag;
+  } else if (target->migrations > identity.native_migrations) {
+    advice = advise_older_database(identity, *target, last, *fits);
+  } else {
+    auto const ran = "migration " + name_at(target->migrations) + " ran here, which " + std::string(target->tag) +
+                     " does not ship; ";
+    advice.advice = asked ? "restore_backup" : "fix_forward";
+    advice.pin = asked ? target->tag : fits->tag;
+    advice.reason = ran + fitting + (asked ? ": without a dump from before, go on with " + std::string(fits->tag) : "");
+    advice.steps = asked ? restore_and_start(advice.pin) : pin_and_start(advice.pin);
+  }
+  return advice;
+}
+
+} // namespace gallery

@@ -1,0 +1,309 @@
+// The checks of the session, the token, the ledger, the target, ownership and other sessions.
+#include "revert/checks.hpp"
+
+#include "backend/guard.hpp"
+#include "settings.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/trigger.h"
+}
+
+namespace gallery {
+
+using backend::identifier;
+using backend::literal;
+
+namespace {
+
+constexpr std::size_t longest_list = 100;
+
+Finding ok(std::string name, std::string message) {
+  Finding finding;
+  finding.name = std::move(name);
+  finding.message = std::move(message);
+  return finding;
+}
+
+Finding blocked(std::string name, int sqlstate, std::string message, std::string detail, std::string hint) {
+  Finding finding;
+  finding.name = std::move(name);
+  finding.status = Status::blocked;
+  finding.sqlstate = sqlstate;
+  finding.message = std::move(message);
+  finding.detail = std::move(detail);
+  finding.hint = std::move(hint);
+  return finding;
+}
+
+std::string quoted(std::string_view name) {
+  return '"' + std::string(name) + '"';
+}
+
+std::vector<std::string> quoted_all(const std::vector<std::string> &names) {
+  std::vector<std::string> result;
+  result.reserve(names.size());
+  for (const auto &name : names)
+    result.push_back(quoted(name));
+  return result;
+}
+
+} // namespace
+
+std::string list_lines(const std::vector<std::string> &entries) {
+  std::string result;
+  for (std::size_t i = 0; i < std::min(entries.size(), longest_list); ++i)
+    result += (i == 0 ? "" : "\n") + entries[i];
+  if (entries.size() > longest_list)
+    result += "\nand " + std::to_string(entries.size() - longest_list) + " more";
+  return result;
+}
+
+void enforce_blocked(const Finding &finding) {
+  if (finding.status == Status::blocked)
+    throw backend::Refusal(finding.sqlstate, finding.message, finding.detail, finding.hint);
+}
+
+void enforce(const Finding &finding) {
+  enforce_blocked(finding);
+  if (finding.status == Status::warning)
+    backend::report(WARNING, finding.message, finding.detail, finding.hint);
+}
+
+Finding check_transaction() {
+  constexpr const char *name = "transaction";
+  // None of these can raise: they read the session's own state.
+  if (RecoveryInProgress())
+    return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby and cannot be changed", "",
+                   "Connect to the primary server and run gallery_revert() there; the standby follows.");
+  if (XactReadOnly)
+    return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "the transaction is read only", "",
+                   "Use a read-write transaction: BEGIN READ WRITE;");
+  if (IsolationUsesXactSnapshot())
+    return blocked(name, ERRCODE_ACTIVE_SQL_TRANSACTION, "the transaction is not READ COMMITTED",
+                   "An older snapshot would not see what other sessions did before the locks were taken.",
+                   "Start again: ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED;");
+  if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "session_replication_role is not origin",
+                   "With triggers off, deletes would leave rows behind that point to nothing.",
+                   "Run: SET session_replication_role = origin;");
+  return ok(name, "a read-write READ COMMITTED transaction on a primary server");
+}
+
+Finding check_token(const char *consequence) {
+  constexpr const char *name = "token";
+  constexpr const char *hint =
+      "Look at SELECT * FROM gallery_revert_plan(); first, make a dump, then run: SET gallery.revert_token = "
+      "'i_accept_data_loss';";
+  switch (settings::token()) {
+  case settings::Token::missing:
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token is not set", consequence, hint);
+  case settings::Token::wrong:
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token has a wrong value", consequence, hint);
+  case settings::Token::standing:
+    return blocked(
+        name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token was not set in this session",
+        "Its value comes from the configuration file, the database or the role, where it would hold for every session.",
+        hint);
+  case settings::Token::accepted:
+    break;
+  }
+  return ok(name, "gallery.revert_token is set in this session");
+}
+
+Finding check_ledger(const backend::Spi &spi, Ledger &ledger) {
+  constexpr const char *name = "ledger";
+  auto ledgers = find_ledgers(spi, "kysely_migrations");
+  if (ledgers.empty())
+    return blocked(
+        name, ERRCODE_UNDEFINED_TABLE, "this database holds no Immich",
+        "There is no table \"kysely_migrations\" with text columns \"name\" and \"timestamp\" in any schema.",
+        "Connect to the database that Immich uses; its default name is \"immich\" (psql: \\c immich).");
+  if (ledgers.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto &found : ledgers)
+      names.push_back(quoted(found.schema) + '.' + quoted(found.table));
+    return blocked(name, ERRCODE_INVALID_DATABASE_DEFINITION, "this database holds more than one Immich",
+                   "Ledgers: " + list_lines(names),
+                   "Immich itself looks for its ledger in every schema. Move one of them to a database of its own, or "
+                   "drop the one that "
+                   "is not in use.");
+  }
+  ledger = std::move(ledgers.front());
+  return ok(name, "ledger " + quoted(ledger.schema) + '.' + quoted(ledger.table));
+}
+
+Finding check_migrations(const Identity &identity) {
+  constexpr const char *name = "migrations";
+  if (!identity.unknown.empty())
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
+                   "the ledger records " + std::to_string(identity.unknown.size()) +
+                       (identity.unknown.size() == 1 ? " migration" : " migrations") +
+                       " that this version of gallery_revert does not know",
+                   list_lines(quoted_all(identity.unknown)),
+                   "They come from a newer Gallery, a newer Immich or another fork. Install a newer gallery_revert; "
+                   "nothing is guessed.");
+  if (!identity.unread.empty())
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
+                   "the ledger records migrations of a Gallery branch whose effects are not known",
+                   list_lines(quoted_all(identity.unread)),
+                   "Restore the dump from before that build was started. Nothing is guessed.");
+  return ok(name, "every recorded migration is known");
+}
+
+Finding check_prefix(const Identity &identity) {
+  constexpr const char *name = "ledger order";
+  if (!identity.missing.empty())
+    return blocked(
+        name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "migrations of Immich are missing in the middle of the ledger",
+        "Not recorded, though later ones are:\n" + list_lines(quoted_all(identity.missing)),
+        identity.is_gallery ? "Immich would not start. Start the newest Gallery once, so that it runs them, then run "
+                              "gallery_revert() again."
+                            : "Immich does not start with this. Run: SELECT * FROM immich_recovery_advice();");
+  if (auto const changes = repair_order(identity.native_rows); !changes.empty()) {
+    Finding finding;
+    finding.name = name;
+    finding.status = Status::warning;
+    finding.message = std::to_string(changes.size()) +
+                      (changes.size() == 1 ? " row of the ledger is" : " rows of the ledger are") + " out of order";
+    std::vector<std::string> names;
+    names.reserve(changes.size());
+    for (const auto &change : changes)
+      names.push_back(quoted(change.name) + " at " + change.from);
+    finding.detail = list_lines(names);
+    finding.hint = identity.is_gallery
+                       ? "gallery_revert() repairs the timestamps; Immich accepts only the order of the names."
+                       : "Immich accepts only the order of the names. Run: SELECT immich_repair_migration_order();";
+    return finding;
+  }
+  return ok(name, std::to_string(identity.native_migrations) + " migrations of Immich, in order");
+}
+
+Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target) {
+  constexpr const char *name = "target";
+  const auto *automatic = choose_target(identity.native_migrations, identity.immich_base);
+  if (automatic == nullptr)
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED, "no known Immich release fits this database", "",
+                   "Install a newer gallery_revert.");
+  auto const wanted = settings::target();
+  if (wanted.empty()) {
+    target = automatic;
+    return ok(name, "Immich " + std::string(target->tag) + " fits");
+  }
+  auto const version = parse_version(wanted);
+  if (!version)
+    return blocked(name, ERRCODE_INVALID_PARAMETER_VALUE,
+                   "gallery.revert_target " + quoted(wanted) + " is not a release tag", "",
+                   "Use a tag such as " + std::string(automatic->tag) + ", or none: RESET gallery.revert_target;");
+  const auto *release = find_release(wanted);
+  std::string const earliest = "The earliest that works: SET gallery.revert_target = " + literal([&] {
+                                 for (const auto &candidate : manifest::immich_releases())
+                                   if (candidate.migrations >= identity.native_migrations &&
+                                       parse_version(candidate.tag) >= identity.immich_base)
+                                     return std::string(candidate.tag);
+                                 return std::string(automatic->tag);
+                               }()) +
+                               "; or let it be chosen: RESET gallery.revert_target;";
+  if (release == nullptr)
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
+                   "Immich " + version->tag() + " is not a release that gallery_revert knows",
+                   "It knows " + std::string(manifest::immich_releases().front().tag) + " to " +
+                       std::string(manifest::immich_releases().back().tag) + ".",
+                   earliest);
+  if (release->migrations < identity.native_migrations)
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
+                   "Immich " + std::string(release->tag) + " is too old for this database",
+                   "It ships " + std::to_string(release->migrations) + " migrations, the database has run " +
+                       std::to_string(identity.native_migrations) + "; the first it does not ship is " +
+                       quoted(manifest::immich_migrations()[static_cast<std::size_t>(release->migrations)]) +
+                       ". Migrations of Immich are never undone.",
+                   earliest);
+  if (version < identity.immich_base)
+    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
+                   "Immich " + std::string(release->tag) + " is too old for this database",
+                   "Gallery ran here on the base of Immich " + identity.immich_base.tag() +
+                       ", and its data is that of that release.",
+                   earliest);
+  target = release;
+  return ok(name, "Immich " + std::string(target->tag) + ", as set");
+}
+
+Finding check_ownership(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  constexpr const char *name = "ownership";
+  std::vector<std::string> foreign;
+  for (Oid oid : relations_to_lock(survey, plan))
+    for (const auto &[table, relation] : survey.relations)
+      if (relation.oid == oid && !relation.owned)
+        foreign.push_back("table " + quoted(table) + " belongs to " + quoted(relation.owner));
+  for (const auto &object : plan.objects)
+    if (auto function = survey.functions.find(std::string(object.fact->name));
+        object.fact->kind == manifest::Kind::Function && function != survey.functions.end() && !function->second.owned)
+      foreign.push_back("function " + function->first + " belongs to " + quoted(function->second.owner));
+  for (const auto &step : plan.steps)
+    if (step.kind == "role") {
+      auto const may = spi.query("SELECT r.rolname = current_user OR m.rolsuper OR (m.rolcreaterole AND NOT r.rolsuper)"
+                                 " FROM pg_roles r, pg_roles m WHERE m.rolname = current_user AND r.rolname = " +
+                                 literal(step.object));
+      if (may.empty() || may[0][0] != "t")
+        foreign.push_back("role " + quoted(step.object) + " keeps a setting that only itself or a superuser may reset");
+    }
+  if (foreign.empty())
+    return ok(name, "the caller may change everything that has to be changed");
+  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                 "role " + quoted(*spi.query("SELECT current_user::text").at(0)[0]) +
+                     " does not own what has to be changed",
+                 list_lines(foreign),
+                 "Connect as the role that Immich uses, or run: SET ROLE " + identifier(survey.ledger.owner) + ";");
+}
+
+Finding check_sessions(const backend::Spi &spi) {
+  constexpr const char *name = "sessions";
+  std::vector<std::string> clients;
+  // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
+  for (const auto &row : spi.query(
+           "SELECT 'pid ' || pid || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
+           " coalesce(usename, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
+           " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change), '')"
+           " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+           " AND leader_pid IS DISTINCT FROM pg_backend_pid()"
+           " AND coalesce(backend_type = 'client backend', usename IS NOT NULL) ORDER BY pid"))
+    clients.push_back(row[0].value_or(""));
+  if (clients.empty())
+    return ok(name, "no other client is connected to this database");
+  auto finding =
+      blocked(name, ERRCODE_OBJECT_IN_USE,
+              std::to_string(clients.size()) + (clients.size() == 1 ? " other client is" : " other clients are") +
+                  " connected to this database",
+              list_lines(clients),
+              "Stop Immich and Gallery (docker compose stop immich-server immich-machine-learning), then run "
+              "gallery_revert() again. "
+              "To go on all the same: SET gallery.revert_ignore_sessions = on;");
+  if (settings::ignore_sessions())
+    finding.status = Status::warning;
+  return finding;
+}
+
+Finding check_strangers(const Survey &survey, const Plan &plan) {
+  std::vector<std::string> names;
+  for (const auto &object : plan.strangers) {
+    std::string const kind(manifest::name_of(object.fact->kind));
+    names.push_back(object.fact->kind == manifest::Kind::Table || object.fact->kind == manifest::Kind::Function
+                        ? kind + ' ' + quoted(object.fact->name)
+                        : kind + ' ' + quoted(object.fact->name) + " of table " + quoted(object.fact->table));
+  }
+  if (names.empty())
+    return ok("namesakes", "nothing has a name of Gallery's without being Gallery's");
+  Finding finding;
+  finding.name = "namesakes";
+  finding.status = Status::warning;
+  finding.message = "some objects are called as Gallery's are, but no recorded migration made them";
+  finding.detail = list_lines(names);
+  finding.hint = "They are left alone. If they are not yours, look at them in schema " + quoted(survey.schema()) +
+                 " before you drop them.";
+  return finding;
+}
+
+} // namespace gallery

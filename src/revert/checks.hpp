@@ -1,0 +1,56 @@
+// The checks before a revert. Each gives a finding; gallery_revert() enforces the blocked ones, gallery_revert_check()
+// shows them all: the same code for both.
+#pragma once
+
+#include "revert/plan.hpp"
+
+namespace gallery {
+
+enum class Status { ok, warning, blocked };
+
+struct Finding {
+  std::string name;
+  Status status = Status::ok;
+  int sqlstate = 0; // of the refusal, where blocked
+  std::string message;
+  std::string detail;
+  std::string hint;
+};
+
+/// 1: a primary server, a read-write READ COMMITTED transaction, triggers on.
+Finding check_transaction();
+/// 2: gallery.revert_token, set in this session. `consequence` is the sentence that says what the token accepts.
+Finding check_token(const char *consequence);
+
+/// What the token of a revert accepts.
+inline constexpr const char *revert_consequence =
+    "A revert removes for good what only Gallery knows: spaces, groups, pets and the like.";
+/// 3: exactly one ledger. Sets `ledger` where ok.
+Finding check_ledger(const backend::Spi &spi, Ledger &ledger);
+/// 4: every name in the ledgers is known.
+Finding check_migrations(const Identity &identity);
+/// 5: Immich's migrator will accept what is left of the ledger.
+Finding check_prefix(const Identity &identity);
+/// 5: the target, chosen or set, ships every migration in the ledger. Sets `target` where ok.
+Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target);
+/// 6: the caller has the rights of the owner of everything that a step changes.
+Finding check_ownership(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// 7: every file path is on disk.
+Finding check_paths(const backend::Spi &spi, const Survey &survey);
+/// 8: no other client is connected to this database.
+Finding check_sessions(const backend::Spi &spi);
+/// 9: nothing that neither Gallery nor Immich made depends on what goes.
+Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// Objects with a name of Gallery's that no recorded migration made: left alone, with a warning.
+Finding check_strangers(const Survey &survey, const Plan &plan);
+
+/// Throws the refusal of a blocked finding, reports a warning, does nothing where ok.
+void enforce(const Finding &finding);
+
+/// Throws the refusal of a blocked finding, keeps quiet otherwise.
+void enforce_blocked(const Finding &finding);
+
+/// A list for a detail: complete up to 100 entries, one a line, then "and N more".
+std::string list_lines(const std::vector<std::string> &entries);
+
+} // namespace gallery

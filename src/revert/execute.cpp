@@ -1,0 +1,152 @@
+// Locks, the loop over the steps, and the server's row counters.
+#include "revert/execute.hpp"
+
+#include "backend/guard.hpp"
+#include "backend/local_settings.hpp"
+#include "backend/locks.hpp"
+#include "revert/checks.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "catalog/pg_trigger.h"
+}
+
+namespace gallery {
+
+namespace {
+
+/// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
+constexpr std::int64_t report_every = 5000;
+
+/// Sessions and prepared transactions that hold a lock on the table; without a table, those that keep others from
+/// reading any table of the database.
+std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
+  std::vector<std::string> lines;
+  auto const which = table == InvalidOid ? std::string("c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock'")
+                                         : "l.relation = " + std::to_string(table);
+  for (const auto &row : spi.query(
+           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN 'table \"' || min(relname) || '\"'"
+           " ELSE count(*) || ' tables' END FROM (SELECT l.pid, l.mode, c.relname::text, coalesce('pid ' || l.pid ||"
+           " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename, '') || "
+           "'\", ' ||"
+           " coalesce(nullif(a.backend_type, 'client backend'), a.state, 'state not visible'), 'prepared transaction "
+           "\"' || x.gid || '\"',"
+           " 'a prepared transaction') AS who FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+           " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+           " LEFT JOIN pg_locks o ON l.pid IS NULL AND o.pid IS NULL AND o.locktype = 'transactionid'"
+           " AND o.virtualtransaction = l.virtualtransaction"
+           " LEFT JOIN pg_prepared_xacts x ON x.transaction = o.transactionid"
+           " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()"
+           " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND " +
+           which + ") s GROUP BY pid, who, mode ORDER BY pid NULLS LAST, mode"))
+    lines.push_back(row[0].value_or(""));
+  return lines;
+}
+
+/// The tables where a step could change fewer rows than it names without an error, because something that is not
+/// Immich's decides row by row: a rule, a trigger that runs before, a child table with its own. Everywhere else the
+/// server changes every row that matches or fails, so nothing needs to be looked up again.
+std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey) {
+  std::vector<std::string> triggers;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Trigger)
+      triggers.emplace_back(fact.name);
+  std::set<std::string> tables;
+  for (auto &row :
+       spi.query("SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace ="
+                 " (SELECT oid FROM pg_namespace WHERE nspname = " +
+                 backend::literal(survey.schema()) +
+                 ") AND (c.relhasrules OR c.relhassubclass OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid"
+                 " AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND (g.tgtype & " +
+                 std::to_string(TRIGGER_TYPE_BEFORE) + ") <> 0 AND g.tgname <> ALL (" +
+                 backend::array_literal(triggers) + ")))"))
+    tables.insert(row[0].value_or(""));
+  return tables;
+}
+
+std::string count_of(const backend::Spi &spi, const Step &step) {
+  return spi.query("SELECT count(*) " + step.matching).at(0)[0].value_or("");
+}
+
+} // namespace
+
+backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name) {
+  auto lines = holders(spi, table);
+  if (lines.empty())
+    lines.emplace_back("whoever held it has let go in the meantime");
+  return {ERRCODE_LOCK_NOT_AVAILABLE,
+          (table == InvalidOid ? "could not read the database" : "could not lock table \"" + name + '"') + " within " +
+              std::to_string(settings::lock_timeout()) + " ms",
+          list_lines(lines),
+          "Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);), then run "
+          "gallery_revert() again. More time: SET gallery.revert_lock_timeout = '60s';"};
+}
+
+void wait_to_read(const backend::Spi &spi) {
+  std::vector<Oid> tables;
+  for (const auto &ledger : find_ledgers(spi, "kysely_migrations"))
+    for (const auto &row : spi.query("SELECT c.oid FROM pg_class c JOIN pg_class l ON l.relnamespace = c.relnamespace"
+                                     " WHERE c.relkind IN ('r', 'p') AND l.oid = " +
+                                     std::to_string(ledger.oid) + " ORDER BY c.oid"))
+      tables.push_back(static_cast<Oid>(std::stoul(row[0].value_or("0"))));
+  if (backend::lock_all(tables, backend::LockMode::access_share, settings::lock_timeout()) != InvalidOid)
+    throw cannot_lock(spi, InvalidOid, "");
+}
+
+void take_locks(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  Oid const missed =
+      backend::lock_all(relations_to_lock(survey, plan), backend::LockMode::access_exclusive, settings::lock_timeout());
+  if (missed == InvalidOid)
+    return;
+  std::string name;
+  for (const auto &[table, relation] : survey.relations)
+    if (relation.oid == missed)
+      name = table;
+  throw cannot_lock(spi, missed, name);
+}
+
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan) {
+  auto const doubtful = meddled_with(spi, survey);
+  backend::LocalSettings local;
+  local.set("search_path", survey.path_setting());
+  local.set("lock_timeout", std::to_string(settings::lock_timeout()));
+  // Rows that a policy would hide must be an error, not be left behind.
+  local.set("row_security", "off");
+  auto const started = backend::clock_milliseconds();
+  auto next_report = started + report_every;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    auto &step = plan.steps[i];
+    backend::check_for_interrupts();
+    if (auto const now = backend::clock_milliseconds(); now >= next_report) {
+      backend::report(NOTICE, "step " + std::to_string(i + 1) + " of " + std::to_string(plan.steps.size()) + " (" +
+                                  step.phase + ": " + step.object + "), " + std::to_string((now - started) / 1000) +
+                                  " s so far");
+      next_report = now + report_every;
+    }
+    auto const expected = doubtful.contains(step.table) ? count_of(spi, step) : std::string();
+    auto const changed = std::to_string(spi.execute(step.statement));
+    if (!step.table.empty())
+      step.rows = std::stoll(changed);
+    if (!expected.empty() && changed != expected)
+      throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                             "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
+                                 (step.change == Change::remove ? "deleted" : "changed"),
+                             "The step is: " + step.reason + '.',
+                             "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, then run "
+                             "gallery_revert() again.");
+  }
+}
+
+RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
+  RowCounters counters;
+  for (const auto &row :
+       spi.query("SELECT c.relname, pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
+                 " pg_stat_get_xact_tuples_deleted(c.oid) FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace ="
+                 " (SELECT oid FROM pg_namespace WHERE nspname = " +
+                 backend::literal(schema) + ")"))
+    counters[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), std::stoll(row[2].value_or("0")),
+                                     std::stoll(row[3].value_or("0"))};
+  return counters;
+}
+
+} // namespace gallery

@@ -1,0 +1,295 @@
+// Builds the plan: Gallery's objects by evidence, the steps in their order, row counts and locks.
+#include "revert/plan.hpp"
+
+#include "revert/rules.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "catalog/pg_class.h"
+}
+
+namespace gallery {
+
+using backend::array_literal;
+using backend::identifier;
+using backend::literal;
+using backend::qualified;
+using manifest::Kind;
+
+namespace {
+
+std::string join(const std::vector<std::string> &parts, const char *separator = ", ") {
+  std::string result;
+  for (const auto &part : parts)
+    result += (result.empty() ? "" : separator) + part;
+  return result;
+}
+
+/// The one name, or how many there are; the statement names them all.
+std::string counted(const std::vector<std::string> &names, const char *plural) {
+  return names.size() == 1 ? names.front() : std::to_string(names.size()) + ' ' + plural;
+}
+
+void add(Plan &plan, std::string phase, Kind kind, std::string object, std::string reason, std::string statement) {
+  Step step;
+  step.phase = std::move(phase);
+  step.kind = manifest::name_of(kind);
+  step.object = std::move(object);
+  step.reason = std::move(reason);
+  step.statement = std::move(statement);
+  plan.steps.push_back(std::move(step));
+}
+
+/// One DROP for all objects of a kind: a single list, so that keys between them are no obstacle.
+void drop_list(const Survey &survey, Plan &plan, const char *phase, Kind kind, const std::vector<std::string> &names,
+               const char *plural, const char *reason) {
+  std::vector<std::string> list;
+  list.reserve(names.size());
+  for (const auto &name : names) {
+    auto const arguments = std::min(name.find('('), name.size());
+    list.push_back(qualified(survey.schema(), name.substr(0, arguments)) + name.substr(arguments));
+  }
+  static const std::map<Kind, std::string> commands = {
+      {Kind::Table, "DROP TABLE "}, {Kind::Index, "DROP INDEX "}, {Kind::Function, "DROP FUNCTION "}};
+  if (!list.empty())
+    add(plan, phase, kind, counted(names, plural), reason, commands.at(kind) + join(list) + " RESTRICT");
+}
+
+/// One ALTER TABLE for each table with all that is dropped from it.
+void alter_tables(const Survey &survey, Plan &plan, const char *phase, Kind kind,
+                  const std::map<std::string, std::vector<std::string>> &parts, const char *reason) {
+  for (const auto &[table, names] : parts) {
+    std::vector<std::string> actions;
+    actions.reserve(names.size());
+    for (const auto &name : names)
+      actions.push_back((kind == Kind::Column ? "DROP COLUMN " : "DROP CONSTRAINT ") + identifier(name) + " RESTRICT");
+    add(plan, phase, kind, table, reason, "ALTER TABLE " + qualified(survey.schema(), table) + ' ' + join(actions));
+  }
+}
+
+bool is_native(const FoundObject &object, const std::set<std::string_view> &fork_tables) {
+  return !fork_tables.contains(object.fact->table);
+}
+
+void drop_triggers(const Survey &survey, Plan &plan, const std::set<std::string_view> &fork_tables) {
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == Kind::Trigger && is_native(object, fork_tables)) {
+      std::string const table(object.fact->table);
+      std::string const name(object.fact->name);
+      add(plan, "triggers", Kind::Trigger, name + " on " + table, "writes to Gallery's tables",
+          "DROP TRIGGER " + identifier(name) + " ON " + qualified(survey.schema(), table) + " RESTRICT");
+    }
+}
+
+/// What goes before the rules: Gallery's indexes, which would only slow row changes down; keys from Immich's tables to
+/// Gallery's; Gallery's tables but those that rules read.
+void drop_first(const Survey &survey, const Identity &identity, Plan &plan,
+                const std::set<std::string_view> &fork_tables) {
+  std::vector<std::string> indexes;
+  std::map<std::string, std::vector<std::string>> constraints; // by native table
+  std::vector<std::string> tables;
+  for (const auto &object : plan.objects) {
+    std::string const table(object.fact->table);
+    std::string const name(object.fact->name);
+    bool const native = is_native(object, fork_tables);
+    if (object.fact->kind == Kind::Table && !is_read_by_rules(name))
+      tables.push_back(name);
+    else if (object.fact->kind == Kind::Constraint && native)
+      constraints[table].push_back(name);
+    else if (object.fact->kind == Kind::Index && native && !survey.relations.at(name).constraint.empty())
+      constraints[table].push_back(survey.relations.at(name).constraint);
+    else if (object.fact->kind == Kind::Index && native)
+      indexes.push_back(name);
+  }
+  for (const auto &row : identity.renamed)
+    for (const auto *index : row.ahead)
+      indexes.emplace_back(index->name);
+  for (const char *name : {"gallery_migrations", "gallery_migrations_lock"})
+    if (survey.fork_ledger && survey.has_table(name))
+      tables.emplace_back(name);
+  drop_list(survey, plan, "drop", Kind::Index, indexes, "indexes", "Gallery's indexes on Immich's tables");
+  alter_tables(survey, plan, "drop", Kind::Constraint, constraints, "Gallery's keys on Immich's table");
+  drop_list(survey, plan, "drop", Kind::Table, tables, "tables", "Gallery's tables, with their rows");
+}
+
+/// What goes after the rules: the tables and columns that they read, and functions.
+void drop_last(const Survey &survey, Plan &plan) {
+  std::map<std::string, std::vector<std::string>> columns; // by native table
+  std::vector<std::string> tables;
+  std::vector<std::string> functions;
+  for (const auto &object : plan.objects) {
+    std::string const name(object.fact->name);
+    if (object.fact->kind == Kind::Table && is_read_by_rules(name))
+      tables.push_back(name);
+    else if (object.fact->kind == Kind::Column)
+      columns[std::string(object.fact->table)].push_back(name);
+    else if (object.fact->kind == Kind::Function)
+      functions.push_back(name);
+  }
+  alter_tables(survey, plan, "columns", Kind::Column, columns, "Gallery's columns on Immich's table");
+  drop_list(survey, plan, "columns", Kind::Table, tables, "tables", "Gallery's tables that were read until here");
+  drop_list(survey, plan, "columns", Kind::Function, functions, "functions", "Gallery's functions");
+}
+
+/// Override rows of everything that Gallery's recorded migrations made, also of what is no longer there, and of what
+/// goes with a row of an unreleased build.
+std::vector<std::string> override_rows(const Survey &survey, const Identity &identity) {
+  std::set<std::string> names;
+  for (const auto &fact : manifest::gallery_objects())
+    if (identity.recorded(fact.migration))
+      names.insert(manifest::override_name(fact.kind, fact.name));
+  for (const auto &row : identity.renamed)
+    for (const auto *index : row.ahead)
+      names.insert(manifest::override_name(index->kind, index->name));
+  std::vector<std::string> present;
+  std::set_intersection(names.begin(), names.end(), survey.overrides.begin(), survey.overrides.end(),
+                        std::back_inserter(present));
+  return present;
+}
+
+void row_step(Plan &plan, const Survey &survey, const std::string &table, Change change, const std::string &reason,
+              const std::string &set, const std::string &condition) {
+  Step step;
+  step.phase = "ledger";
+  step.kind = "rows";
+  step.object = table;
+  step.table = table;
+  step.reason = reason;
+  step.change = change;
+  step.matching = "FROM " + qualified(survey.schema(), table) + " WHERE " + condition;
+  step.statement = change == Change::remove
+                       ? "DELETE " + step.matching
+                       : "UPDATE " + qualified(survey.schema(), table) + " SET " + set + " WHERE " + condition;
+  plan.steps.push_back(std::move(step));
+}
+
+void clean_ledgers(const Survey &survey, const Identity &identity, Plan &plan) {
+  if (auto names = override_rows(survey, identity); !names.empty())
+    row_step(plan, survey, "migration_overrides", Change::remove, "overrides of objects that are gone", "",
+             "name::text = ANY (" + array_literal(names) + ")");
+  std::vector<std::string> gone = identity.fork_rows;
+  for (const auto &row : identity.renamed)
+    if (row.action != RenamedRow::Action::rename)
+      gone.emplace_back(row.fact->name);
+  if (!gone.empty())
+    row_step(plan, survey, survey.ledger.table, Change::remove, "migrations of Gallery, at which Immich stops at start",
+             "", "name::text = ANY (" + array_literal(gone) + ")");
+  for (const auto &row : identity.renamed)
+    if (row.action == RenamedRow::Action::rename)
+      row_step(plan, survey, survey.ledger.table, Change::update,
+               "an unreleased name; Immich released it as the new one",
+               "name = " + literal(std::string(row.fact->released_as)),
+               "name::text = " + literal(std::string(row.fact->name)));
+  for (const auto &change : repair_order(identity.native_rows))
+    row_step(plan, survey, survey.ledger.table, Change::update, "out of order: Immich wants the order of the names",
+             "\"timestamp\" = " + literal(change.to), "name::text = " + literal(change.name));
+}
+
+/// Leaves out the steps that would change no row. One statement asks for all.
+void leave_out_idle(const backend::Spi &spi, Plan &plan) {
+  std::string question;
+  for (const auto &step : plan.steps)
+    if (!step.matching.empty())
+      question += (question.empty() ? "SELECT " : ", ") + ("EXISTS (SELECT " + step.matching + ")");
+  if (question.empty())
+    return;
+  auto const answer = spi.query(question).at(0);
+  std::size_t i = 0;
+  std::erase_if(plan.steps, [&](const Step &step) { return !step.matching.empty() && answer.at(i++) != "t"; });
+  std::set<std::string> busy;
+  for (const auto &step : plan.steps)
+    if (!step.matching.empty() && !step.auxiliary)
+      busy.insert(step.phase);
+  std::erase_if(plan.steps, [&](const Step &step) { return step.auxiliary && !busy.contains(step.phase); });
+}
+
+} // namespace
+
+void find_objects(const Survey &survey, const Identity &identity, Plan &plan) {
+  std::set<TableName> taken;
+  std::vector<FoundObject> doubtful;
+  for (const auto &fact : manifest::gallery_objects()) {
+    auto found = survey.find(fact);
+    if (!found)
+      continue;
+    TableName const key(std::string(manifest::name_of(fact.kind)) + ' ' + std::string(fact.table),
+                        std::string(fact.name));
+    bool const recorded =
+        identity.recorded(fact.migration) && !(!fact.removed_by.empty() && identity.recorded(fact.removed_by));
+    // A view or a sequence of a table's name is not what Gallery made.
+    bool const alike = fact.kind != Kind::Table || survey.has_table(std::string(fact.name));
+    if (recorded && alike) {
+      if (taken.insert(key).second)
+        plan.objects.push_back(*found);
+    } else {
+      doubtful.push_back(*found);
+    }
+  }
+  for (const auto &found : doubtful) {
+    TableName const key(std::string(manifest::name_of(found.fact->kind)) + ' ' + std::string(found.fact->table),
+                        std::string(found.fact->name));
+    if (taken.insert(key).second)
+      plan.strangers.push_back(found);
+  }
+}
+
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity) {
+  Plan plan;
+  find_objects(survey, identity, plan);
+  std::set<std::string_view> fork_tables;
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == Kind::Table)
+      fork_tables.insert(object.fact->name);
+
+  drop_triggers(survey, plan, fork_tables);
+  drop_first(survey, identity, plan, fork_tables);
+  if (identity.is_gallery) {
+    Rules rules(spi, survey, identity, plan);
+    rules.restore();
+    rules.clean();
+    rules.settings();
+    rules.roles();
+  }
+  drop_last(survey, plan);
+  clean_ledgers(survey, identity, plan);
+  leave_out_idle(spi, plan);
+  return plan;
+}
+
+void count_rows(const backend::Spi &spi, Plan &plan) {
+  std::string question;
+  for (const auto &step : plan.steps)
+    if (!step.matching.empty())
+      question += (question.empty() ? "SELECT " : ", ") + ("(SELECT count(*) " + step.matching + ")");
+  if (question.empty())
+    return;
+  auto const answer = spi.query(question).at(0);
+  std::size_t i = 0;
+  for (auto &step : plan.steps)
+    if (!step.matching.empty())
+      step.rows = std::stoll(answer.at(i++).value_or("0"));
+}
+
+std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
+  std::set<Oid> oids;
+  auto take = [&](const std::string &table) {
+    auto relation = survey.relations.find(table);
+    if (relation != survey.relations.end() && survey.has_table(table))
+      oids.insert(relation->second.oid);
+  };
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == Kind::Table)
+      take(std::string(fact.table));
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == Kind::Table)
+      oids.insert(object.oid);
+  oids.insert(survey.ledger.oid);
+  if (survey.fork_ledger) {
+    oids.insert(survey.fork_ledger->oid);
+    take("gallery_migrations_lock");
+  }
+  return {oids.begin(), oids.end()};
+}
+
+} // namespace gallery

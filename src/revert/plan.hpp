@@ -1,0 +1,65 @@
+// The plan: the ordered steps from a survey to a stock Immich. A step is data (what, on which object, why, how many
+// rows, which statement), never a code path: the dry run shows the steps, the revert runs their statements.
+#pragma once
+
+#include "revert/identity.hpp"
+
+#include <cstdint>
+
+namespace gallery {
+
+/// How rows change: the three row counters that the server keeps for each table.
+enum class Change { insert, update, remove };
+
+/// Rows of a table that a statement may change beside those it names: by a cascade or a trigger.
+struct SideEffect {
+  std::string table;
+  Change change;
+};
+
+struct Step {
+  std::string phase;  // triggers, drop, restore, clean, settings, columns, ledger
+  std::string kind;   // what the object is: rows, table, column, index, ...
+  std::string object; // as a user would name it
+  std::string reason;
+  std::string statement;
+
+  bool auxiliary = false; // only there for the row steps of its phase: left out with them
+
+  // Of a step that changes rows:
+  std::string table; // whose rows, or empty
+  Change change = Change::update;
+  std::string matching; // FROM ... [WHERE ...] of the rows it will change
+  std::vector<SideEffect> side_effects;
+  std::optional<std::int64_t> rows; // how many: announced in a dry run, counted in a run
+};
+
+/// What a reader must know though nothing is done about it.
+struct Remark {
+  std::string message;
+  std::string detail;
+};
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<Remark> remarks;
+  std::vector<FoundObject> objects;   // Gallery's objects that go
+  std::set<TableName> restored;       // columns of Immich's that a step puts back
+  std::vector<FoundObject> strangers; // objects of a name of Gallery's that no recorded migration made
+  const manifest::ImmichRelease *target = nullptr;
+};
+
+/// Gallery's objects by the evidence rule: known to the manifest, made by a recorded migration, not removed by a later
+/// one. Objects of the same name without that evidence become strangers.
+void find_objects(const Survey &survey, const Identity &identity, Plan &plan);
+
+/// The steps, with rows not yet counted. Steps that would change no row are left out.
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity);
+
+/// Counts the rows of each step that changes rows.
+void count_rows(const backend::Spi &spi, Plan &plan);
+
+/// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.
+std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan);
+
+} // namespace gallery

@@ -1,0 +1,185 @@
+// The main job, in the order of the checks: survey, checks, locks, survey again, steps, proof, report.
+#include "revert/revert.hpp"
+
+#include "backend/guard.hpp"
+#include "backend/locks.hpp"
+#include "backend/subtransaction.hpp"
+#include "backend/write_watch.hpp"
+#include "revert/checks.hpp"
+#include "revert/situation.hpp"
+#include "revert/verify.hpp"
+
+namespace gallery {
+
+namespace {
+
+constexpr const char *completion =
+    "revert-to-immich: cleanup finished. Switch your image to ghcr.io/immich-app/immich-server and start the stack.";
+
+/// The checks that need the plan. Those against other sessions only make sense before the locks.
+void check(const backend::Spi &spi, const Situation &now, bool locked) {
+  enforce(check_ownership(spi, now.survey, now.plan));
+  enforce(check_paths(spi, now.survey));
+  if (!locked) {
+    enforce(check_sessions(spi));
+    enforce(check_strangers(now.survey, now.plan));
+  }
+  enforce(check_dependents(spi, now.survey, now.plan));
+}
+
+struct FirstLook {
+  backend::WriteWatch watch; // made first: what is read after it holds as long as nobody writes
+  Situation now;
+  std::vector<Drift> drift;
+};
+
+/// The longest part of the work, with no lock left behind: looks, checks, compares. Waits for other sessions no longer
+/// than gallery.revert_lock_timeout.
+FirstLook look_first() {
+  FirstLook first;
+  backend::Subtransaction const unlocks;
+  backend::Spi const spi;
+  wait_to_read(spi);
+  first.now = look(spi);
+  if (!first.now.plan.steps.empty()) {
+    check(spi, first.now, false);
+    first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
+  }
+  return first;
+}
+
+struct Outcome {
+  Situation done; // with the rows that each step changed; without steps where others had done it all in the meantime
+  std::vector<Drift> drift;
+  std::int64_t locked_milliseconds = 0;
+  std::int64_t proof_milliseconds = 0; // part of the above
+};
+
+/// From the locks to the proof: looks again under the locks unless nobody wrote anything meanwhile, runs the steps,
+/// verifies. Throws where anything is not as it must be.
+Outcome carry_out(FirstLook first) {
+  backend::Spi const spi;
+  take_locks(spi, first.now.survey, first.now.plan);
+  auto const locked_since = backend::clock_milliseconds();
+  Outcome outcome;
+  Before before;
+  if (first.watch.nobody_wrote()) {
+    outcome.done = std::move(first.now);
+    before.drift = std::move(first.drift);
+  } else {
+    // What others committed before the locks were had counts.
+    outcome.done = look(spi);
+    if (outcome.done.plan.steps.empty())
+      return outcome;
+    check(spi, outcome.done, true);
+    before.drift = outcome.done.survey.same_objects(first.now.survey)
+                       ? std::move(first.drift)
+                       : own_drift(spi, outcome.done.survey, outcome.done.identity, outcome.done.plan).drift;
+  }
+  auto &now = outcome.done;
+  before.migrations = now.identity.native_migrations;
+  before.counters = read_counters(spi, now.survey.schema());
+  execute(spi, now.survey, now.plan);
+  auto const executed = backend::clock_milliseconds();
+  auto const after = read_survey(spi, find_ledgers(spi, now.survey.ledger.table).at(0));
+  verify(spi, after, now.plan, before);
+  outcome.drift = std::move(before.drift);
+  auto const proved = backend::clock_milliseconds();
+  outcome.locked_milliseconds = proved - locked_since;
+  outcome.proof_milliseconds = proved - executed;
+  return outcome;
+}
+
+std::string report_nothing(const Identity &identity) {
+  const auto *target = choose_target(identity.native_migrations, Version());
+  backend::report(NOTICE, "nothing to revert: this is an Immich database, as of Immich " + range_of(identity));
+  if (!identity.missing.empty() || !identity.renamed.empty() || !repair_order(identity.native_rows).empty())
+    backend::report(WARNING, "Immich will not start on this database as its ledger is", "",
+                    "Run: SELECT * FROM immich_recovery_advice();");
+  return target == nullptr ? std::string() : std::string(target->tag);
+}
+
+/// What Immich will report as drift, as it did before: not for gallery_revert() to change.
+void report_drift(const std::vector<Drift> &drift) {
+  std::vector<std::string> lines;
+  for (const auto &difference : drift)
+    if (difference.reported_by_immich())
+      lines.push_back(difference.text());
+  if (!lines.empty())
+    backend::report(WARNING, "this database differed from a stock Immich before the revert, and still does",
+                    list_lines(lines),
+                    "Immich starts all the same and reports drift. Look at it with: immich-admin schema-check");
+}
+
+std::string seconds_text(std::int64_t milliseconds) {
+  auto text = std::to_string(milliseconds / 1000) + '.' + std::to_string(1000 + milliseconds % 1000).substr(1);
+  return text + " s";
+}
+
+/// One line on what was done, the tag to pin, and the completion notice, which is always the last.
+void report_done(const Outcome &outcome) {
+  const auto &now = outcome.done;
+  std::map<std::string, std::int64_t> rows;
+  std::size_t tables = 0;
+  for (const auto &object : now.plan.objects)
+    tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
+  for (const auto &step : now.plan.steps)
+    if (step.rows)
+      rows[step.phase] += *step.rows;
+  backend::report(NOTICE,
+                  "Gallery " +
+                      (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
+                      ": dropped " + std::to_string(now.plan.objects.size()) + " objects, " + std::to_string(tables) +
+                      " tables among them; rows changed: " + std::to_string(rows["restore"]) + " restored, " +
+                      std::to_string(rows["clean"]) + " cleaned, " + std::to_string(rows["settings"]) +
+                      " in settings, " + std::to_string(rows["ledger"]) + " in the ledger",
+                  "The locks were held for " + seconds_text(outcome.locked_milliseconds) + ", the proof took " +
+                      seconds_text(outcome.proof_milliseconds) + " of it.");
+  for (const auto &remark : now.plan.remarks)
+    backend::report(WARNING, remark.message, remark.detail);
+  backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + std::string(now.target->tag));
+  backend::report(NOTICE, completion);
+}
+
+} // namespace
+
+std::string revert() {
+  enforce(check_transaction());
+  enforce(check_token(revert_consequence));
+  auto first = look_first();
+  if (!first.now.identity.is_gallery)
+    return report_nothing(first.now.identity);
+  auto const outcome = carry_out(std::move(first));
+  if (!outcome.done.identity.is_gallery)
+    return report_nothing(outcome.done.identity);
+  report_drift(outcome.drift);
+  report_done(outcome);
+  return std::string(outcome.done.target->tag);
+}
+
+std::string repair_ledger() {
+  enforce(check_transaction());
+  enforce(check_token("A repair changes rows of the ledger that Immich reads at its start."));
+  auto first = look_first();
+  if (first.now.identity.is_gallery)
+    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this is a Gallery database", "",
+                           "gallery_revert() repairs the order as well. Run: SELECT gallery_revert();");
+  enforce_blocked(check_prefix(first.now.identity));
+  std::string tag(choose_target(first.now.identity.native_migrations, Version())->tag);
+  auto const outcome = first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}} : carry_out(std::move(first));
+  std::vector<std::string> lines;
+  for (const auto &step : outcome.done.plan.steps)
+    lines.push_back(step.statement);
+  if (lines.empty()) {
+    backend::report(NOTICE,
+                    "nothing to repair: the ledger is what Immich " + range_of(outcome.done.identity) + " expects");
+  } else {
+    backend::report(
+        NOTICE, "repaired the ledger: " + std::to_string(lines.size()) + (lines.size() == 1 ? " change" : " changes"),
+        list_lines(lines));
+    backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + tag);
+  }
+  return tag;
+}
+
+} // namespace gallery

@@ -1,0 +1,21 @@
+// What is known of a database at one moment: survey, identity, target and plan, each from the one before.
+#pragma once
+
+#include "revert/plan.hpp"
+
+namespace gallery {
+
+struct Situation {
+  Survey survey;
+  Identity identity;
+  const manifest::ImmichRelease *target = nullptr; // of a Gallery database
+  Plan plan;                                       // on a plain Immich: repairs of the ledger only
+};
+
+/// Surveys the database and works out what to do; refuses what cannot be told for sure.
+Situation look(const backend::Spi &spi);
+
+/// "v2.7.0 to v2.7.5": the releases that fit the ledger, for a message.
+std::string range_of(const Identity &identity);
+
+} // namespace gallery

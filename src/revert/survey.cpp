@@ -1,0 +1,263 @@
+// Reads the ledgers and the catalog with one statement for each kind of object.
+#include "revert/survey.hpp"
+
+#include "backend/guard.hpp"
+
+extern "C" {
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+}
+
+namespace gallery {
+
+using backend::literal;
+using backend::qualified;
+using manifest::Kind;
+
+namespace {
+
+Oid to_oid(const backend::Field &field) {
+  return field ? static_cast<Oid>(std::stoul(*field)) : InvalidOid;
+}
+
+std::string text(const backend::Field &field) {
+  return field.value_or(std::string());
+}
+
+bool yes(const backend::Field &field) {
+  return field == "t";
+}
+
+std::vector<LedgerRow> read_rows(const backend::Spi &spi, const Ledger &ledger) {
+  std::vector<LedgerRow> rows;
+  for (auto &row : spi.query("SELECT name::text, timestamp::text FROM " + qualified(ledger.schema, ledger.table) +
+                             " ORDER BY name")) {
+    if (!row[0])
+      throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                             "table \"" + ledger.schema + "\".\"" + ledger.table + "\" has a row without a name",
+                             "Immich's migrator writes a name in every row.",
+                             "Look at the table and remove the row if it is yours: SELECT * FROM " +
+                                 qualified(ledger.schema, ledger.table) + " WHERE name IS NULL;");
+    rows.push_back({std::move(*row[0]), text(row[1])});
+  }
+  return rows;
+}
+
+/// Joins the extension that an object of `catalog` belongs to, as e.extname.
+std::string join_extension(const std::string &catalog, const std::string &oid) {
+  return " LEFT JOIN pg_depend d ON d.classid = '" + catalog + "'::regclass AND d.objid = " + oid +
+         " AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' LEFT JOIN pg_extension e ON e.oid = "
+         "d.refobjid";
+}
+
+void read_relations(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
+  for (auto &row :
+       spi.query("SELECT c.relname, c.oid, c.relkind, pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'),"
+                 " e.extname, t.relname, k.conname FROM pg_class c" +
+                 join_extension("pg_class", "c.oid") +
+                 " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid"
+                 " LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')"
+                 " WHERE c.relkind <> 't' AND c.relnamespace = " +
+                 schema_oid)) {
+    Relation relation;
+    relation.oid = to_oid(row[1]);
+    relation.kind = text(row[2]).front();
+    relation.owner = text(row[3]);
+    relation.owned = yes(row[4]);
+    relation.extension = text(row[5]);
+    relation.table = text(row[6]);
+    relation.constraint = text(row[7]);
+    survey.relations.emplace(text(row[0]), std::move(relation));
+  }
+}
+
+void read_columns(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
+  for (auto &row :
+       spi.query("SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnum FROM pg_class c"
+                 " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+                 " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = " +
+                 schema_oid)) {
+    TableName name(text(row[0]), text(row[1]));
+    survey.column_numbers.emplace(name, std::stoi(text(row[3])));
+    survey.columns.emplace(std::move(name), text(row[2]));
+  }
+}
+
+void read_table_parts(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
+  for (auto &row :
+       spi.query("SELECT c.relname, k.conname, k.oid FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+                 " WHERE c.relnamespace = " +
+                 schema_oid))
+    survey.constraints.emplace(TableName(text(row[0]), text(row[1])), to_oid(row[2]));
+  for (auto &row : spi.query("SELECT c.relname, g.tgname, g.oid FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid"
+                             " WHERE NOT g.tgisinternal AND c.relnamespace = " +
+                             schema_oid))
+    survey.triggers.emplace(TableName(text(row[0]), text(row[1])), to_oid(row[2]));
+}
+
+void read_functions(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
+  for (auto &row :
+       spi.query("SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
+                 " pg_has_role(p.proowner, 'USAGE'), e.extname FROM pg_proc p" +
+                 join_extension("pg_proc", "p.oid") + " WHERE p.prokind = 'f' AND p.pronamespace = " + schema_oid)) {
+    Function function;
+    function.oid = to_oid(row[1]);
+    function.owner = text(row[2]);
+    function.owned = yes(row[3]);
+    function.extension = text(row[4]);
+    survey.functions.emplace(text(row[0]), std::move(function));
+  }
+}
+
+/// Immich's functions name their like unqualified, so they need the path that Immich's server has.
+void read_search_path(const backend::Spi &spi, Survey &survey) {
+  std::vector<std::string> extensions;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == Kind::Extension)
+      extensions.emplace_back(fact.name);
+  survey.search_path.push_back(survey.schema());
+  for (auto &row :
+       spi.query("SELECT DISTINCT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+                 " WHERE n.nspname <> 'pg_catalog' AND e.extname = ANY (" +
+                 backend::array_literal(extensions) + ") ORDER BY 1"))
+    if (text(row[0]) != survey.schema())
+      survey.search_path.push_back(text(row[0]));
+}
+
+} // namespace
+
+bool Survey::same_objects(const Survey &other) const {
+  return relations == other.relations && columns == other.columns && constraints == other.constraints &&
+         triggers == other.triggers && functions == other.functions && overrides == other.overrides;
+}
+
+std::string Survey::path_setting() const {
+  std::string path;
+  for (const auto &name : search_path)
+    path += backend::identifier(name) + ", ";
+  return path + "pg_temp";
+}
+
+bool Survey::has_table(const std::string &table) const {
+  auto found = relations.find(table);
+  return found != relations.end() &&
+         (found->second.kind == RELKIND_RELATION || found->second.kind == RELKIND_PARTITIONED_TABLE);
+}
+
+bool Survey::has_column(const std::string &table, const std::string &column) const {
+  return columns.contains(TableName(table, column));
+}
+
+std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) const {
+  std::string const table(fact.table);
+  std::string const name(fact.name);
+  FoundObject found;
+  found.fact = &fact;
+  auto relation = relations.find(fact.kind == Kind::Index ? name : table);
+  switch (fact.kind) {
+  case Kind::Table:
+  case Kind::Index:
+    if (relation == relations.end() || (fact.kind == Kind::Index && relation->second.table != table))
+      return std::nullopt;
+    found.class_oid = RelationRelationId;
+    found.oid = relation->second.oid;
+    found.extension = relation->second.extension;
+    return found;
+  case Kind::Column:
+    if (!has_column(table, name))
+      return std::nullopt;
+    found.class_oid = RelationRelationId;
+    found.oid = relation->second.oid;
+    found.column = column_numbers.at(TableName(table, name));
+    return found;
+  case Kind::Constraint:
+  case Kind::Trigger: {
+    const auto &parts = fact.kind == Kind::Trigger ? triggers : constraints;
+    auto part = parts.find(TableName(table, name));
+    if (part == parts.end())
+      return std::nullopt;
+    found.class_oid = fact.kind == Kind::Trigger ? TriggerRelationId : ConstraintRelationId;
+    found.oid = part->second;
+    return found;
+  }
+  case Kind::Function: {
+    auto function = functions.find(name);
+    if (function == functions.end())
+      return std::nullopt;
+    found.class_oid = ProcedureRelationId;
+    found.oid = function->second.oid;
+    found.extension = function->second.extension;
+    return found;
+  }
+  default:
+    return std::nullopt;
+  }
+}
+
+std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table) {
+  std::vector<Ledger> ledgers;
+  for (auto &row : spi.query("SELECT c.oid, n.nspname, pg_get_userbyid(c.relowner) FROM pg_class c"
+                             " JOIN pg_namespace n ON n.oid = c.relnamespace"
+                             " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = " +
+                             literal(table) +
+                             " AND (SELECT count(*) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
+                             " WHERE a.attrelid = c.oid AND a.attname IN ('name', 'timestamp') AND y.typcategory = 'S'"
+                             " AND NOT a.attisdropped) = 2 ORDER BY n.nspname")) {
+    Ledger ledger;
+    ledger.oid = to_oid(row[0]);
+    ledger.schema = text(row[1]);
+    ledger.table = table;
+    ledger.owner = text(row[2]);
+    ledgers.push_back(std::move(ledger));
+  }
+  return ledgers;
+}
+
+std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema) {
+  std::vector<VersionRow> versions;
+  auto usable = spi.query("SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(" +
+                          literal(qualified(schema, "version_history")) +
+                          ") AND attname IN ('id', 'createdAt', 'version') AND NOT attisdropped");
+  if (text(usable[0][0]) != "3")
+    return versions;
+  // Formatted here, because the session's DateStyle would decide otherwise.
+  for (auto &row : spi.query("SELECT v.id::text, v.version::text, to_char(v.\"createdAt\" AT TIME ZONE 'UTC', "
+                             "'YYYY-MM-DD HH24:MI:SS \"UTC\"'),"
+                             " to_char(v.\"createdAt\" AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM " +
+                             qualified(schema, "version_history") + " v ORDER BY v.\"createdAt\" DESC, v.id"))
+    versions.push_back({text(row[0]), text(row[1]), text(row[2]), text(row[3])});
+  return versions;
+}
+
+Survey read_ledgers(const backend::Spi &spi, Ledger ledger) {
+  Survey survey;
+  survey.ledger = std::move(ledger);
+  survey.ledger.rows = read_rows(spi, survey.ledger);
+  for (auto &other : find_ledgers(spi, "gallery_migrations")) {
+    if (other.schema != survey.schema())
+      continue;
+    survey.fork_ledger = std::move(other);
+    survey.fork_ledger->rows = read_rows(spi, *survey.fork_ledger);
+  }
+  survey.versions = read_versions(spi, survey.schema());
+  return survey;
+}
+
+Survey read_survey(const backend::Spi &spi, Ledger ledger) {
+  auto survey = read_ledgers(spi, std::move(ledger));
+  auto const schema_oid =
+      text(spi.query("SELECT relnamespace FROM pg_class WHERE oid = " + std::to_string(survey.ledger.oid)).at(0)[0]);
+  read_relations(spi, schema_oid, survey);
+  read_columns(spi, schema_oid, survey);
+  read_table_parts(spi, schema_oid, survey);
+  read_functions(spi, schema_oid, survey);
+  if (survey.has_column("migration_overrides", "name"))
+    for (auto &row : spi.query("SELECT name::text FROM " + qualified(survey.schema(), "migration_overrides")))
+      survey.overrides.insert(text(row[0]));
+  read_search_path(spi, survey);
+  return survey;
+}
+
+} // namespace gallery

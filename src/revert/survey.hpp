@@ -1,0 +1,97 @@
+// What a database holds, as far as a revert cares: its ledgers, and the objects of Immich's schema that a table of
+// facts speaks of. Reading only; nothing is judged here.
+#pragma once
+
+#include "backend/spi.hpp"
+#include "manifest/manifest.hpp"
+#include "revert/ledger.hpp"
+
+#include <map>
+#include <set>
+
+namespace gallery {
+
+struct Ledger {
+  Oid oid = InvalidOid;
+  std::string schema;
+  std::string table;
+  std::string owner;
+  std::vector<LedgerRow> rows;
+};
+
+/// A table or other relation of Immich's schema.
+struct Relation {
+  Oid oid = InvalidOid;
+  char kind = 0; // as in pg_class.relkind
+  std::string owner;
+  bool owned = false;     // the caller has its owner's rights
+  std::string extension;  // that it belongs to, or empty
+  std::string table;      // of an index: its table
+  std::string constraint; // of an index: the constraint it stands for, or empty
+  bool operator==(const Relation &other) const = default;
+};
+
+struct Function {
+  Oid oid = InvalidOid;
+  std::string owner;
+  bool owned = false;
+  std::string extension;
+  bool operator==(const Function &other) const = default;
+};
+
+/// A known object of Gallery's that is in the database.
+struct FoundObject {
+  const manifest::GalleryObject *fact = nullptr;
+  Oid class_oid = InvalidOid; // the catalog it is in
+  Oid oid = InvalidOid;
+  int column = 0; // attribute number of a column, else 0
+  std::string extension;
+};
+
+struct VersionRow {
+  std::string id;
+  std::string version;
+  std::string started; // timestamp as text
+  std::string date;    // of the day, UTC, as YYYY-MM-DD
+};
+
+using TableName = std::pair<std::string, std::string>; // table, name of a thing of that table
+
+struct Survey {
+  Ledger ledger;
+  std::optional<Ledger> fork_ledger; // gallery_migrations
+  std::map<std::string, Relation> relations;
+  std::map<TableName, std::string> columns; // type by table and column
+  std::map<TableName, int> column_numbers;
+  std::map<TableName, Oid> constraints;
+  std::map<TableName, Oid> triggers;
+  std::map<std::string, Function> functions; // by name with argument types
+  std::set<std::string> overrides;
+  std::vector<VersionRow> versions;     // newest first
+  std::vector<std::string> search_path; // that Immich's functions need: its schema and those of its extensions
+
+  /// The same objects under the same OIDs: no DDL came between the two surveys that shows in them.
+  [[nodiscard]] bool same_objects(const Survey &other) const;
+  [[nodiscard]] const std::string &schema() const { return ledger.schema; }
+  /// search_path as a setting's value, with pg_temp last.
+  [[nodiscard]] std::string path_setting() const;
+  [[nodiscard]] bool has_table(const std::string &table) const;
+  [[nodiscard]] bool has_column(const std::string &table, const std::string &column) const;
+  /// The object if it is there under that name, of whatever origin.
+  [[nodiscard]] std::optional<FoundObject> find(const manifest::GalleryObject &fact) const;
+};
+
+/// The ledgers, found by name and columns in any schema; several where a database holds several.
+std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table);
+
+/// Reads version_history, newest first; empty where there is none.
+std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema);
+
+/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Enough to identify a database whose
+/// ledger has no row of an unreleased build.
+Survey read_ledgers(const backend::Spi &spi, Ledger ledger);
+
+/// Reads everything.
+Survey read_survey(const backend::Spi &spi, Ledger ledger);
+
+} // namespace gallery

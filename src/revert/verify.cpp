@@ -1,0 +1,124 @@
+// Compares the database after the steps with what the plan promised.
+#include "revert/verify.hpp"
+
+#include "backend/guard.hpp"
+#include "revert/checks.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace gallery {
+
+namespace {
+
+constexpr std::array<const char *, 3> change_names = {"inserted", "updated", "deleted"};
+
+void compare_objects(const Survey &after, const Plan &done, std::vector<std::string> &differences) {
+  for (const auto &object : done.objects)
+    if (after.find(*object.fact))
+      differences.push_back("left over: " + std::string(manifest::name_of(object.fact->kind)) + " \"" +
+                            std::string(object.fact->name) + '"');
+  for (const char *table : {"gallery_migrations", "gallery_migrations_lock"})
+    if (after.has_table(table))
+      differences.push_back(std::string("left over: table \"") + table + '"');
+}
+
+void compare_ledger(const Survey &after, std::size_t migrations, std::vector<std::string> &differences) {
+  auto const names = manifest::immich_migrations().first(migrations);
+  auto const order = executed_order(after.ledger.rows);
+  for (std::size_t i = 0; i < order.size(); ++i)
+    if (i >= names.size() || order[i] != names[i])
+      differences.push_back("ledger: \"" + order[i] + "\" in place " + std::to_string(i + 1) + ", expected " +
+                            (i < names.size() ? '"' + std::string(names[i]) + '"' : std::string("nothing")));
+  for (auto name : names)
+    if (std::find(order.begin(), order.end(), name) == order.end())
+      differences.push_back("ledger: \"" + std::string(name) + "\" is missing");
+  if (!in_name_order(after.ledger.rows))
+    differences.emplace_back("ledger: rows are out of order");
+}
+
+/// Rows changed must be the steps' own counts, plus what a step says a cascade or a trigger may do.
+void compare_rows(const RowCounters &before, const RowCounters &now, const Plan &done,
+                  std::vector<std::string> &differences) {
+  RowCounters expected;
+  std::set<std::pair<std::string, std::size_t>> more_allowed;
+  for (const auto &step : done.steps) {
+    if (step.table.empty() || !step.rows)
+      continue;
+    expected[step.table][static_cast<std::size_t>(step.change)] += *step.rows;
+    for (const auto &effect : step.side_effects)
+      more_allowed.emplace(effect.table, static_cast<std::size_t>(effect.change));
+  }
+  for (const auto &[table, counts] : now) {
+    auto const start = before.find(table);
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      auto const changed = counts[i] - (start == before.end() ? 0 : start->second[i]);
+      auto const promised = expected[table][i];
+      if (changed == promised || (changed > promised && more_allowed.contains({table, i})))
+        continue;
+      differences.push_back("table \"" + table + "\": " + std::to_string(changed) + " rows " + change_names.at(i) +
+                            ", expected " + std::to_string(promised));
+    }
+  }
+}
+
+/// The catalog must not differ from Immich's in any way in which it did not differ before.
+void compare_natives(const backend::Spi &spi, const Survey &after, const Before &before,
+                     std::vector<std::string> &differences) {
+  for (const auto &drift : compare_catalog(read_catalog(spi, after), before.migrations).drift)
+    if (std::find(before.drift.begin(), before.drift.end(), drift) == before.drift.end())
+      differences.push_back(drift.text());
+}
+
+} // namespace
+
+Comparison own_drift(const backend::Spi &spi, const Survey &survey, const Identity &identity, const Plan &plan) {
+  using manifest::Kind;
+  auto comparison = compare_catalog(read_catalog(spi, survey), identity.native_migrations);
+  auto plain = [](Kind kind, std::string_view name) {
+    return std::string(kind == Kind::Function ? name.substr(0, name.find('(')) : name);
+  };
+  // Indexes and triggers of Gallery's tables, and whatever else is theirs, go with them.
+  std::set<std::tuple<Kind, std::string, std::string>> going;
+  std::set<std::string> tables = {"gallery_migrations", "gallery_migrations_lock"};
+  std::set<std::string> overrides;
+  for (const auto &object : plan.objects) {
+    if (object.fact->kind == Kind::Table)
+      tables.emplace(object.fact->name);
+    going.emplace(object.fact->kind, object.fact->table, plain(object.fact->kind, object.fact->name));
+  }
+  for (const auto &fact : manifest::gallery_objects())
+    if (identity.recorded(fact.migration))
+      overrides.insert(manifest::override_name(fact.kind, fact.name));
+  for (const auto &row : identity.renamed)
+    for (const auto *index : row.ahead) {
+      going.emplace(index->kind, index->table, index->name);
+      overrides.insert(manifest::override_name(index->kind, index->name));
+    }
+  std::erase_if(comparison.drift, [&](const Drift &drift) {
+    if (drift.what != Drift::What::extra)
+      return drift.kind == Kind::Column && plan.restored.contains({drift.table, drift.name});
+    return tables.contains(drift.table) || going.contains({drift.kind, drift.table, plain(drift.kind, drift.name)}) ||
+           (drift.kind == Kind::Override && overrides.contains(drift.name));
+  });
+  return comparison;
+}
+
+void verify(const backend::Spi &spi, const Survey &after, const Plan &done, const Before &before) {
+  std::vector<std::string> differences;
+  compare_objects(after, done, differences);
+  compare_ledger(after, static_cast<std::size_t>(before.migrations), differences);
+  compare_natives(spi, after, before, differences);
+  // Without statistics there are no counters; the steps' own counts then stand alone.
+  if (spi.query("SELECT current_setting('track_counts')").at(0)[0] == "on")
+    compare_rows(before.counters, read_counters(spi, after.schema()), done, differences);
+  if (differences.empty())
+    return;
+  throw backend::Refusal(
+      ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the result would not be a stock Immich, so nothing is changed",
+      list_lines(differences),
+      "This is a gap in gallery_revert or a change of your own to the database. Keep this message and report it; the "
+      "database is as it was.");
+}
+
+} // namespace gallery

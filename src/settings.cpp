@@ -1,0 +1,80 @@
+// Definition of the gallery.* settings, and where a token came from.
+#include "settings.hpp"
+
+#include "backend/compat.hpp"
+
+#include <climits>
+
+namespace settings {
+
+namespace {
+
+constexpr const char *accepted_token = "i_accept_data_loss";
+
+// The server writes these.
+char *token_value = nullptr;
+char *target_value = nullptr;
+int lock_timeout_value = 5000;
+bool ignore_sessions_value = false;
+
+GucSource token_source = PGC_S_DEFAULT;
+
+/// Remembers with a new value where it came from; the server keeps `extra` with the value, also across rollbacks.
+bool check_token(char **, void **extra, GucSource source) {
+  auto *remembered = static_cast<GucSource *>(compat::setting_extra(sizeof(GucSource)));
+  if (remembered == nullptr)
+    return false;
+  *remembered = source;
+  *extra = remembered;
+  return true;
+}
+
+void assign_token(const char *, void *extra) {
+  if (extra != nullptr)
+    token_source = *static_cast<GucSource *>(extra);
+}
+
+} // namespace
+
+void define() {
+  DefineCustomStringVariable(
+      "gallery.revert_token", "Must be i_accept_data_loss, set in this session, for gallery_revert() to run.",
+      "What only Gallery knew is lost by a revert. A value from the configuration file, the database or the "
+      "role is refused.",
+      &token_value, "", PGC_USERSET, 0, check_token, assign_token, nullptr);
+  DefineCustomStringVariable("gallery.revert_target",
+                             "Immich release to switch to, for example v2.7.5; empty chooses it.",
+                             "Empty means the newest patch of the earliest release line that fits the database.",
+                             &target_value, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("gallery.revert_lock_timeout",
+                          "Total time gallery_revert() spends trying to get all of its locks.",
+                          "When it is over the sessions in the way are named and nothing has changed.",
+                          &lock_timeout_value, 5000, 0, INT_MAX, PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable("gallery.revert_ignore_sessions",
+                           "Lets gallery_revert() go on although other clients are connected.",
+                           "Locks still protect the tables. A server that goes on running on the database will fail.",
+                           &ignore_sessions_value, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  compat::reserve_setting_prefix("gallery");
+}
+
+Token token() {
+  if (token_value == nullptr || *token_value == '\0')
+    return Token::missing;
+  if (std::strcmp(token_value, accepted_token) != 0)
+    return Token::wrong;
+  return token_source == PGC_S_SESSION || token_source == PGC_S_CLIENT ? Token::accepted : Token::standing;
+}
+
+std::string target() {
+  return target_value == nullptr ? std::string() : std::string(target_value);
+}
+
+int lock_timeout() {
+  return lock_timeout_value;
+}
+
+bool ignore_sessions() {
+  return ignore_sessions_value;
+}
+
+} // namespace settings

@@ -1,0 +1,30 @@
+// The gallery.* settings.
+#pragma once
+
+#include <string>
+
+namespace settings {
+
+/// Defines the settings; called once when the module is loaded.
+void define();
+
+enum class Token {
+  missing,  // not set
+  wrong,    // set to something else
+  standing, // right, but from the configuration file, the database or the role, where it stands for every session
+  accepted,
+};
+
+/// State of gallery.revert_token in this session.
+Token token();
+
+/// gallery.revert_target; empty means automatic.
+std::string target();
+
+/// gallery.revert_lock_timeout in milliseconds.
+int lock_timeout();
+
+/// gallery.revert_ignore_sessions.
+bool ignore_sessions();
+
+} // namespace settings
