@@ -1,0 +1,76 @@
+# packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow.
+
+use strict;
+use warnings FATAL => 'all';
+
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use JSON::PP   ();
+use Test::More;
+
+my $json    = JSON::PP->new->utf8->canonical;
+my $scratch = tempdir(CLEANUP => 1);
+
+sub slurp {
+	my $path = shift;
+	open my $file, '<:raw', $path or die "$path: $!";
+	local $/;
+	return scalar <$file>;
+}
+
+# What check-meta says of a text; undef if it is content.
+sub verdict {
+	my $text = shift;
+	open my $file, '>:raw', "$scratch/META.json" or die $!;
+	print $file $text;
+	close $file or die $!;
+	my $said = qx($^X packaging/check-meta $scratch);
+	return $? == 0 ? undef : $said;
+}
+
+my $good = $json->decode(slurp('META.json'));
+for my $entry (values %{ $good->{provides} }) {
+	for my $path (grep { defined } @$entry{qw(file docfile)}) {
+		make_path($1 ? "$scratch/$1" : $scratch) if $path =~ m{^(?:(.*)/)?};
+		open my $file, '>', "$scratch/$path" or die "$path: $!";
+	}
+}
+is(verdict($json->encode($good)), undef, 'the repository\'s META.json is valid');
+
+my @mistakes = (
+	[ 'no license',        qr/license is missing/,            sub { delete $_[0]{license} } ],
+	[ 'no provides',       qr/provides is missing/,           sub { delete $_[0]{provides} } ],
+	[ 'a key of its own',  qr/licence is not in the spec/,    sub { $_[0]{licence} = 'mit' } ],
+	[ 'a short version',   qr/version is not a semantic/,     sub { $_[0]{version} = '1.0' } ],
+	[ 'a leading zero',    qr/version is not a semantic/,     sub { $_[0]{version} = '1.0.01' } ],
+	[ 'a name with /',     qr/name is not a valid name/,      sub { $_[0]{name} = 'a/b' } ],
+	[ 'an empty abstract', qr/abstract is empty/,             sub { $_[0]{abstract} = ' ' } ],
+	[ 'no maintainer',     qr/maintainer is empty/,           sub { $_[0]{maintainer} = [] } ],
+	[ 'an odd license',    qr/license "beer" is not one/,     sub { $_[0]{license} = 'beer' } ],
+	[ 'a tag twice',       qr/tags names "x" twice/,          sub { $_[0]{tags} = [qw(x y x)] } ],
+	[ 'an odd status',     qr/release_status is not stable/,  sub { $_[0]{release_status} = 'good' } ],
+	[ 'another spec',      qr/meta-spec.version is not/,      sub { $_[0]{'meta-spec'}{version} = '2.0.0' } ],
+	[ 'a missing file',    qr/"nowhere.sql" does not exist/,  sub { $_[0]{provides}{gallery_revert}{file} = 'nowhere.sql' } ],
+	[ 'a file outside',    qr/leads out of the distribution/, sub { $_[0]{provides}{gallery_revert}{file} = '../x' } ],
+	[ 'an odd phase',      qr/prereqs.later is no phase/,     sub { $_[0]{prereqs}{later} = {} } ],
+	[ 'an odd range',      qr/">= 14" is no version/, sub { $_[0]{prereqs}{runtime}{requires}{PostgreSQL} = '>= 14' } ],
+	[ 'a bad homepage',    qr/homepage is no URI/, sub { $_[0]{resources}{homepage} = 'here' } ],
+);
+for my $mistake (@mistakes) {
+	my ($name, $pattern, $break) = @$mistake;
+	my $meta = $json->decode($json->encode($good));
+	$break->($meta);
+	like(verdict($json->encode($meta)) // 'content', $pattern, $name);
+}
+like(verdict('{'), qr/is not JSON/, 'not JSON');
+
+# An allowed form of everything that the repository's file does not use.
+$good->{license}    = { 'Our own' => 'https://license.invalid/' };
+$good->{maintainer} = 'One <one@mail.invalid>';
+$good->{no_index}   = { directory => ['test'] };
+$good->{x_more}     = [1];
+$good->{prereqs}{test}{recommends}{pgtap} = '>= 1.0.0, != 1.1.0, <2.0.0';
+$good->{resources} = { homepage => 'https://home.invalid/', bugtracker => { mailto => 'bugs@mail.invalid' } };
+is(verdict($json->encode($good)), undef, 'the other forms of the spec are valid');
+
+done_testing();

@@ -1,0 +1,143 @@
+# Other sessions in earnest: named before anything is tried; a writer in each table that a revert locks; a dump that runs, a vacuum,
+# an autovacuum; the time that a refusal takes. The orders of locks are in test/specs.
+use strict;
+use warnings FATAL => 'all';
+
+use GalleryTest;
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $node = new_node('sessions', init => [ allows_streaming => 'logical' ], conf => [ 'autovacuum_naptime = 1s' ]);
+gallery($node, 'photos');
+$node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+my $before = state_of($node, 'photos');
+my $ignore = 'SET gallery.revert_ignore_sessions = on;';
+
+sub client
+{
+	my ($database, $name) = @_;
+	return $node->background_psql($database, extra_params => [ '-d', $node->connstr($database) . " application_name='$name'" ]);
+}
+
+sub succeeds { my ($name, %option) = @_; my (undef, $tag, $err) = revert($node, 'photos', before => ($option{before} // '') . 'BEGIN;', after => 'ROLLBACK;'); return is($tag, 'v2.7.5', $name) || diag $err }
+
+# Clients are named.
+succeeds('alone: nothing in the way');
+{
+	my $immich = client('photos', 'immich-server');
+	my $odd = client('photos', 'a "quoted" name');
+	$odd->query_safe('BEGIN; SELECT 1;');
+	my $other = client('elsewhere', 'somebody');
+	$other->query_safe('SELECT 1');
+	my $pid = $immich->query_safe('SELECT pg_backend_pid()');
+	my ($status, undef, $err) = revert($node, 'photos');
+	is($status, 3, 'other clients: refused');
+	like($err, qr/^ERROR:  55006: 2 other clients are connected to this database$/m, 'with SQLSTATE 55006 and how many, those of another database left out');
+	like($err, qr/^(DETAIL:  )?pid $pid, application "immich-server", user "\w+", from a local socket, idle, since \S.*$/m, 'by pid, application, user, address, state, since');
+	like($err, qr/application "a "quoted" name", .* idle in transaction, since /, 'each of them');
+	like($err, qr/^HINT:  .*SET gallery\.revert_ignore_sessions = on;/m, 'and what to do about it');
+	is(state_of($node, 'photos') eq $before, 1, 'nothing has changed');
+	succeeds('gallery.revert_ignore_sessions lets it go on', before => $ignore);
+	(undef, undef, $err) = revert($node, 'photos', before => "$ignore BEGIN;", after => 'ROLLBACK;');
+	like($err, qr/^WARNING:  .*2 other clients are connected/m, 'with a warning');
+	$_->quit for $immich, $odd, $other;
+}
+
+# What is no client: the launcher and its workers, a replication sender, the session's own parallel workers.
+{
+	$node->safe_psql('photos', q{SELECT pg_create_logical_replication_slot('changes', 'test_decoding')});
+	my ($stream, $err) = ('', '');
+	my $receiver = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('photos'), '--slot=changes', '--start', '-f', '-', '--no-loop' ], '<', \undef, '>', \$stream, '2>', \$err);
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'photos' AND backend_type = 'walsender'}), 'a replication sender on the database');
+	succeeds('is no client');
+	$receiver->signal('INT');
+	$receiver->finish;
+	$node->safe_psql('photos', q{SELECT pg_drop_replication_slot('changes')});
+	succeeds('nor are parallel workers', before => 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET force_parallel_mode = on;')
+	  if $node->pg_version < 16;
+}
+
+# A writer in each table: refused within the time, the writer named, and nothing held of all those that were had already.
+my @tables = split /\n/, $node->safe_psql('photos', q{SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1});
+{
+	my @wrong;
+	my $writer = client('photos', 'writer');
+	my $reverter = client('photos', 'reverter');
+	$reverter->query_safe(token() . <<"SQL");
+$ignore
+SET gallery.revert_lock_timeout = 30;
+SET client_min_messages = error;
+CREATE FUNCTION pg_temp.attempt() RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE detail text;
+BEGIN
+  RETURN public.gallery_revert();
+EXCEPTION WHEN lock_not_available THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RETURN SQLERRM || ': ' || detail;
+END \$\$;
+SQL
+	for my $table (@tables)
+	{
+		$writer->query_safe(qq{BEGIN; LOCK TABLE "$table" IN ROW EXCLUSIVE MODE;});
+		my $got = $reverter->query_safe(q{BEGIN; SAVEPOINT s; SELECT pg_temp.attempt(); ROLLBACK TO s;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'; ROLLBACK;});
+		push @wrong, "$table: $got" if $got !~ /^could not lock table "$table" within 30 ms: pid \d+, application "writer", user "\w+", idle in transaction, RowExclusiveLock on table "$table"\n0$/m;
+		$writer->query_safe('ROLLBACK;');
+	}
+	is(join("\n", @wrong), '', 'a writer in each of ' . @tables . ' tables: SQLSTATE 55P03, the writer named, the transaction usable');
+	$_->quit for $writer, $reverter;
+}
+
+# The time is bounded, whoever is in the way and however.
+{
+	my $holder = client('photos', 'holder');
+	for my $lock ('LOCK TABLE asset IN ROW EXCLUSIVE MODE', 'LOCK TABLE kysely_migrations IN ACCESS EXCLUSIVE MODE', 'LOCK TABLE version_history IN ACCESS EXCLUSIVE MODE')
+	{
+		$holder->query_safe("BEGIN; $lock;");
+		my $start = time;
+		my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '500ms';");
+		my $took = time - $start;
+		like($err, qr/^ERROR:  55P03: .*^DETAIL:  pid \d+, application "holder"/ms, "$lock: holder named");
+		cmp_ok($took, '>', 0.5, 'not before the time');
+		cmp_ok($took, '<', 5, 'nor long after');
+		$holder->query_safe('ROLLBACK;');
+	}
+	$holder->quit;
+}
+
+# pg_dump: a real one that has not finished, as nobody reads what it writes.
+{
+	my $pid = open(my $dump, '-|', 'pg_dump', '-d', $node->connstr('photos') . ' application_name=pg_dump') or die $!;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) > 20 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'pg_dump' AND l.mode = 'AccessShareLock'}), 'pg_dump is running');
+	my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '300ms';");
+	like($err, qr/^ERROR:  55P03: .*application "pg_dump".*AccessShareLock/ms, 'and is named');
+	my $text = do { local $/; <$dump> };
+	ok(close $dump, 'the dump ends well');
+	like($text, qr/PostgreSQL database dump complete/, 'and is complete');
+	succeeds('then the revert succeeds');
+}
+
+# Vacuum, by hand and automatic, slowed down so that it is met.
+{
+	my $vacuum = client('photos', 'vacuum');
+	$vacuum->query_safe('SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1;');
+	$vacuum->query_until(qr/started/, "\\echo started\nVACUUM (DISABLE_PAGE_SKIPPING) asset;\n");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum}), 'a vacuum is running');
+	my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '300ms';");
+	like($err, qr/^ERROR:  55P03: .*application "vacuum".*ShareUpdateExclusiveLock on table "asset"/ms, 'and is named');
+	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'vacuum'});
+	eval { $vacuum->quit };
+
+	$node->safe_psql('photos', q{ALTER TABLE asset SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)});
+	$node->safe_psql('photos', q{UPDATE asset SET "isOffline" = "isOffline"});
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'autovacuum worker'}), 'an autovacuum is running');
+	(undef, undef, $err) = revert($node, 'photos', before => "SET gallery.revert_lock_timeout = '300ms';");
+	like($err, qr/^ERROR:  55P03: .*(autovacuum worker|application "", user "", active), ShareUpdateExclusiveLock on table "asset"/ms, 'it is no client, but named as what holds the lock');
+	$node->safe_psql('photos', q{ALTER TABLE asset RESET (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)});
+	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_progress_vacuum});
+	succeeds('then the revert succeeds');
+}
+done_testing();
