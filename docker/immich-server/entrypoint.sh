@@ -1,0 +1,343 @@
+#!/bin/bash
+# gallery-revert entrypoint: stands in front of the stock entrypoint of the immich-server image. It waits for the
+# database, reverts it to Immich if it is a Gallery database and the token is given, and then becomes the stock
+# command. On a plain Immich database it changes nothing, so it may stay in place.
+#
+#   entrypoint: ["tini", "--", "/bin/bash", "/usr/local/bin/gallery-revert-entrypoint"]
+#   command: ["start.sh"]
+#
+# Reads what the stock start.sh reads: DB_URL, or DB_HOSTNAME, DB_PORT, DB_USERNAME, DB_PASSWORD, DB_DATABASE_NAME,
+# their files (DB_PASSWORD_FILE and so on, or one of that name in $CREDENTIALS_DIRECTORY), and DB_SSL_MODE. Its own:
+#   GALLERY_REVERT_TOKEN  must be i_accept_data_loss before a Gallery database is touched
+#   GALLERY_REVERT_WAIT   how many seconds to wait for the database (default 60)
+# The revert goes to the image's own release, IMMICH_SOURCE_REF.
+#
+# Exit codes, all with the database as it was, and Immich not started:
+#   10  a setting is wrong or its file cannot be read
+#   11  the database did not answer in time
+#   12  the database refused the connection (password, role or name)
+#   13  it is a Gallery database, and the token is missing or wrong
+#   14  the extension is not installed on the database server, or may not be created
+#   15  another client is connected to the database
+#   16  gallery_revert() refused for another reason, which it says
+#   17  the migration table cannot be read
+#   18  stopped by a signal (if the revert had already been committed, the message says so)
+#   19  there is no psql in this image
+#   20  the connection was lost during the revert (the server then undoes it; the next start looks again)
+# Any other code is the stock command's own.
+
+set -u
+
+# Recorded by every Gallery release as its first migration, and by no Immich.
+readonly first_gallery_migration=1772230000000-CreateStorageMigrationLogTable
+
+stopped='' child='' answer='' product=''
+db_host=localhost db_port=5432 db_user='' db_password='' db_name=''
+db_sslmode='' db_sslrootcert='' db_sslcert='' db_sslkey=''
+
+say() {
+    printf 'gallery-revert: %s\n' "$@" >&2
+}
+
+# fail CODE LINE...
+fail() {
+    local code=$1
+    shift
+    say "$@"
+    exit "$code"
+}
+
+on_signal() {
+    stopped=$1
+    # psql turns this into a cancel request, so that the server stops at once and not at the statement's end.
+    [ -z "$child" ] || kill -INT "$child" 2>/dev/null
+}
+
+give_up_if_stopped() {
+    [ -z "$stopped" ] || fail 18 "stopped by SIG$stopped; the database is unchanged and Immich was not started"
+}
+
+# setting NAME DEFAULT: the value that start.sh would use; a file wins over the variable.
+setting() {
+    local name=$1 value=${!1-} file_name=${1}_FILE file
+    file=${!file_name-}
+    # start.sh knows no file for the port.
+    if [ "$name" != DB_PORT ] && [ "$name" != DB_SSL_MODE ]; then
+        if [ -z "$file" ] && [ -e "${CREDENTIALS_DIRECTORY-}/$name" ]; then
+            file=${CREDENTIALS_DIRECTORY-}/$name
+        fi
+        if [ -n "$file" ]; then
+            { value=$(<"$file"); } 2>/dev/null || fail 10 "cannot read \"$file\" (for $name)"
+        fi
+    fi
+    printf '%s' "${value:-$2}"
+}
+
+decode() {
+    local text=${1//\\/\\\\}
+    printf '%b' "${text//%/\\x}"
+}
+
+# The parts of DB_URL. The address itself is never passed on: it holds the password.
+use_url() {
+    local rest=${1#*://} authority path query="" user host pair value
+    [[ $1 =~ ^postgres(ql)?:// ]] || fail 10 "DB_URL does not start with postgresql://"
+    case $rest in
+        *\?*) query=${rest#*\?} rest=${rest%%\?*} ;;
+    esac
+    case $rest in
+        */*) authority=${rest%%/*} path=${rest#*/} ;;
+        *) authority=$rest path="" ;;
+    esac
+    host=${authority##*@}
+    if [ "$host" != "$authority" ]; then
+        user=${authority%@*}
+        db_user=$(decode "${user%%:*}")
+        [ "${user#*:}" = "$user" ] || db_password=$(decode "${user#*:}")
+    fi
+    if [[ $host =~ ^(\[([^]]*)\]|([^:]*))(:([0-9]+))?$ ]]; then
+        db_port=${BASH_REMATCH[5]:-5432}
+        host=$(decode "${BASH_REMATCH[2]}${BASH_REMATCH[3]}")
+        [ -z "$host" ] || db_host=$host
+    else
+        fail 10 "DB_URL has no valid host and port"
+    fi
+    [ -z "$path" ] || db_name=$(decode "$path")
+    while [ -n "$query" ]; do
+        pair=${query%%&*}
+        query=${query#"$pair"}
+        query=${query#&}
+        value=$(decode "${pair#*=}")
+        case $pair in
+            host=*) db_host=$value ;;
+            port=*) db_port=$value ;;
+            user=*) db_user=$value ;;
+            password=*) db_password=$value ;;
+            dbname=*) db_name=$value ;;
+            # Node's drivers know values here that libpq does not.
+            ssl=true | ssl=1 | sslmode=no-verify) db_sslmode=require ;;
+            sslmode=*) db_sslmode=$value ;;
+            sslrootcert=*) db_sslrootcert=$value ;;
+            sslcert=*) db_sslcert=$value ;;
+            sslkey=*) db_sslkey=$value ;;
+        esac
+    done
+}
+
+read_settings() {
+    local url program
+    # A failed $(...) is a failed exit status, not an exit.
+    url=$(setting DB_URL "") || exit
+    if [ -n "$url" ]; then
+        use_url "$url"
+    else
+        db_host=$(setting DB_HOSTNAME database) || exit
+        db_port=$(setting DB_PORT 5432) || exit
+        db_user=$(setting DB_USERNAME postgres) || exit
+        db_password=$(setting DB_PASSWORD postgres) || exit
+        db_name=$(setting DB_DATABASE_NAME immich) || exit
+        db_sslmode=$(setting DB_SSL_MODE "") || exit
+    fi
+    [[ $db_port =~ ^[0-9]{1,5}$ ]] || fail 10 "the database's port \"$db_port\" is not a number"
+    wait_limit=${GALLERY_REVERT_WAIT:-60}
+    [[ $wait_limit =~ ^[0-9]{1,6}$ ]] || fail 10 "GALLERY_REVERT_WAIT \"$wait_limit\" is not a number of seconds"
+    for program in psql pg_isready; do
+        command -v "$program" >/dev/null || fail 19 "there is no $program in this image; use an immich-server image"
+    done
+}
+
+# Becomes a client program; for use in a subshell, because the stock command is to find its environment as it was.
+connected() {
+    local name
+    # Immich does not read libpq's own variables: they may name another database.
+    for name in "${!PG@}"; do
+        unset "$name"
+    done
+    export PGCONNECT_TIMEOUT=10 PGAPPNAME=gallery-revert-entrypoint
+    export PGHOST=$db_host PGPORT=$db_port
+    [ -z "$db_user" ] || export PGUSER="$db_user"
+    [ -z "$db_password" ] || export PGPASSWORD="$db_password"
+    [ -z "$db_name" ] || export PGDATABASE="$db_name"
+    [ -z "$db_sslmode" ] || export PGSSLMODE="$db_sslmode"
+    [ -z "$db_sslrootcert" ] || export PGSSLROOTCERT="$db_sslrootcert"
+    [ -z "$db_sslcert" ] || export PGSSLCERT="$db_sslcert"
+    [ -z "$db_sslkey" ] || export PGSSLKEY="$db_sslkey"
+    exec "$@"
+}
+
+warn_of_gallery_settings() {
+    local name names=""
+    for name in IMMICH_STORAGE_BACKEND "${!IMMICH_S3_@}"; do
+        [ -z "${!name-}" ] || names="$names $name"
+    done
+    [ -z "$names" ] || say "warning: only Gallery knows these settings, remove them:$names"
+}
+
+wait_for_database() {
+    local deadline=$((SECONDS + wait_limit))
+    while :; do
+        # A name lookup can hang for longer than any limit of pg_isready's own, and a server that refuses the SSL mode
+        # is one that answers.
+        (connected timeout 5 env PGSSLMODE=prefer pg_isready -q -t 3) &
+        child=$!
+        wait "$child" && break
+        kill "$child" 2>/dev/null
+        child=
+        give_up_if_stopped
+        if [ "$SECONDS" -gt "$deadline" ]; then
+            fail 11 "the database at $db_host port $db_port did not answer within $wait_limit seconds" \
+                "start it, look at its log, or wait longer with GALLERY_REVERT_WAIT"
+        fi
+        sleep 0.5 &
+        wait $!
+        give_up_if_stopped
+    done
+    child=
+}
+
+# Runs an SQL script in one session; its output ends up in $answer, psql's exit status is returned.
+talk() {
+    local script=$1 pipe line status stopping=0 signal=INT
+    answer=
+    exec {pipe}< <(connected psql -X -q -A -t -w -v ON_ERROR_STOP=0 < <(printf '%s\n' "$script"))
+    child=$!
+    while :; do
+        IFS= read -r -t 0.2 -u "$pipe" line
+        status=$?
+        answer+=$line
+        case $status in
+            0) answer+=$'\n' ;;
+            1) break ;;
+        esac
+        # A cancel request that arrives between two statements has no effect, so it is repeated.
+        if [ -n "$stopped" ]; then
+            stopping=$((stopping + 1))
+            [ "$stopping" -lt 25 ] || signal=TERM
+            kill "-$signal" "$child" 2>/dev/null
+        fi
+    done
+    exec {pipe}<&-
+    wait "$child"
+    status=$?
+    child=
+    return "$status"
+}
+
+# step WHAT SQL: the statement, and the end of the session if it fails. Ending it undoes the open transaction.
+step() {
+    cat <<END
+$2
+\\if :ERROR
+\\echo failed $1 :LAST_ERROR_SQLSTATE
+\\quit
+\\endif
+END
+}
+
+# Sets product to gallery or other. Looks at the ledgers with plain queries only: a database that is not Gallery's gets
+# no extension, not even for a moment.
+find_out_product() {
+    local status
+    talk "
+        \\set ON_ERROR_STOP on
+        SET lock_timeout = '${wait_limit}s';
+        SELECT 'gallery' FROM pg_catalog.pg_class
+            WHERE relname OPERATOR(pg_catalog.=) 'gallery_migrations' AND relkind IN ('r', 'p');
+        SELECT pg_catalog.format('SELECT ''gallery'' FROM %I.kysely_migrations WHERE name = %L',
+                n.nspname, '$first_gallery_migration')
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+            WHERE c.relname OPERATOR(pg_catalog.=) 'kysely_migrations' AND c.relkind IN ('r', 'p') \\gexec
+        \\echo finished"
+    status=$?
+    give_up_if_stopped
+    if [ "$status" -eq 2 ]; then
+        fail 12 "cannot use database \"$db_name\" as \"$db_user\" at $db_host port $db_port, see the error above" \
+            "check DB_USERNAME, DB_PASSWORD and DB_DATABASE_NAME, or DB_URL"
+    fi
+    case $answer in
+        *finished*) ;;
+        *)
+            fail 17 "cannot read the migration table of database \"$db_name\", see the error above" \
+                "give \"$db_user\" the right to read it, or end the session that locks it" ;;
+    esac
+    product=other
+    case $answer in
+        *gallery*) product=gallery ;;
+    esac
+}
+
+require_token() {
+    [ "${GALLERY_REVERT_TOKEN-}" != i_accept_data_loss ] || return
+    [ -z "${GALLERY_REVERT_TOKEN-}" ] || say "GALLERY_REVERT_TOKEN is set, but not to the value that is asked for"
+    fail 13 "this is a Gallery database; it was not changed, and Immich cannot run on it" \
+        "reverting it deletes what only Gallery knows: spaces, groups, pets and so on; photos and albums stay" \
+        "dump the database first, then set GALLERY_REVERT_TOKEN=i_accept_data_loss for this service and start again"
+}
+
+revert() {
+    local target="" script status pin
+    if [[ ${IMMICH_SOURCE_REF-} =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-rc\.[0-9]+)?$ ]]; then
+        target=$IMMICH_SOURCE_REF
+    else
+        say "this image does not say which release it is; gallery_revert chooses one"
+    fi
+    say "this is a Gallery database; reverting it to Immich${target:+ $target}"
+    script=$(
+        # Without this the server would go on for a client that was killed. Not every system has it: no step.
+        echo "SET client_connection_check_interval = '1s';"
+        step begin "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+        step create "CREATE EXTENSION IF NOT EXISTS gallery_revert;"
+        step create "SELECT n.nspname AS home, pg_catalog.pg_has_role(e.extowner, 'USAGE') AS mine
+            FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+            WHERE e.extname = 'gallery_revert' \\gset"
+        step revert "SET LOCAL gallery.revert_token = 'i_accept_data_loss';"
+        step revert "SET LOCAL gallery.revert_target = '$target';"
+        step revert "SELECT coalesce(:\"home\".gallery_revert(), '') AS pin \\gset"
+        # Somebody else's extension was there before: theirs to drop.
+        printf '%s\n' '\if :mine'
+        step drop "DROP EXTENSION gallery_revert;"
+        printf '%s\n' '\else' '\echo kept' '\endif'
+        step commit "COMMIT;"
+        printf '%s\n' '\echo reverted :pin'
+    )
+    talk "$script"
+    status=$?
+    if [[ $answer =~ (^|$'\n')reverted\ ([^$'\n']*) ]]; then
+        pin=${BASH_REMATCH[2]}
+        [ -z "$stopped" ] || fail 18 "stopped by SIG$stopped when the revert was already committed; start again"
+        [[ $answer != *kept* ]] || say "warning: the extension belongs to another role; let that role drop it"
+        [ -z "$pin" ] || [ "$pin" = "${IMMICH_SOURCE_REF-}" ] ||
+            say "warning: pin the image tag $pin; this image is \"${IMMICH_SOURCE_REF-}\""
+        say "reverted; jobs that Gallery left in Immich's Redis are not touched, see docs/switching-back.md"
+        return
+    fi
+    give_up_if_stopped
+    if [ "$status" -ne 0 ]; then
+        fail 20 "the connection was lost during the revert; start again: what was not committed is undone"
+    fi
+    case $answer in
+        *"failed create"*)
+            fail 14 "the database is unchanged; the extension gallery_revert could not be created, see the error above" \
+                "use the postgres image with the extension (docker/postgres), and a superuser in DB_USERNAME" ;;
+        *"failed revert 55006"*)
+            fail 15 "the database is unchanged; stop everything else that uses it, then start again" ;;
+        *)
+            fail 16 "the database is unchanged; see the error above, and docs/switching-back.md for what to do" ;;
+    esac
+}
+
+trap 'on_signal TERM' TERM
+trap 'on_signal INT' INT
+
+[ $# -gt 0 ] || set -- start.sh
+read_settings
+warn_of_gallery_settings
+wait_for_database
+find_out_product
+if [ "$product" = gallery ]; then
+    require_token
+    revert
+fi
+give_up_if_stopped
+# What the stock entrypoint does with the command.
+exec /bin/bash -c "$@"
