@@ -208,6 +208,15 @@ const manifest::ImmichRelease *find_release(std::string_view tag) {
   return nullptr;
 }
 
+bool needs_objects(const Survey &survey) {
+  const auto &rows = survey.ledger.rows;
+  return std::any_of(rows.begin(), rows.end(), [&](const LedgerRow &row) {
+    const auto *old = manifest::find_renamed_migration(row.name);
+    return old != nullptr && !old->released_as.empty() &&
+           std::none_of(rows.begin(), rows.end(), [&](const LedgerRow &other) { return other.name == old->released_as; });
+  });
+}
+
 Identity identify(const Survey &survey) {
   Identity identity;
   sort_ledger(survey, identity);

@@ -36,7 +36,11 @@ struct Identity {
   [[nodiscard]] bool recorded(std::string_view migration) const { return ran.contains(migration); }
 };
 
+/// Reads all off a survey. Where needs_objects() says so the survey must have the objects too.
 Identity identify(const Survey &survey);
+
+/// True where the ledgers alone do not tell: a row of an unreleased build whose released name is not recorded.
+bool needs_objects(const Survey &survey);
 
 /// True where the version is one that Gallery records and Immich, by that day (YYYY-MM-DD), does not.
 bool is_gallery_version(const Version &version, std::string_view date);

@@ -52,8 +52,11 @@ void drop_list(const Survey &survey, Plan &plan, const char *phase, Kind kind, c
   }
   static const std::map<Kind, std::string> commands = {
       {Kind::Table, "DROP TABLE "}, {Kind::Index, "DROP INDEX "}, {Kind::Function, "DROP FUNCTION "}};
-  if (!list.empty())
-    add(plan, phase, kind, counted(names, plural), reason, commands.at(kind) + join(list) + " RESTRICT");
+  if (list.empty())
+    return;
+  add(plan, phase, kind, counted(names, plural), reason, commands.at(kind) + join(list) + " RESTRICT");
+  if (kind == Kind::Table)
+    plan.steps.back().dropped = names;
 }
 
 /// One ALTER TABLE for each table with all that is dropped from it.
@@ -186,22 +189,46 @@ void clean_ledgers(const Survey &survey, const Identity &identity, Plan &plan) {
              "\"timestamp\" = " + literal(change.to), "name::text = " + literal(change.name));
 }
 
-/// Leaves out the steps that would change no row. One statement asks for all.
-void leave_out_idle(const backend::Spi &spi, Plan &plan) {
-  std::string question;
-  for (const auto &step : plan.steps)
-    if (!step.matching.empty())
-      question += (question.empty() ? "SELECT " : ", ") + ("EXISTS (SELECT " + step.matching + ")");
-  if (question.empty())
+/// What to ask about the rows of a step, as an SQL expression; empty where there is nothing to ask.
+std::string question_of(const Survey &survey, const Step &step, Rows rows) {
+  if (!step.matching.empty())
+    return rows == Rows::any ? "EXISTS (SELECT " + step.matching + ")" : "(SELECT count(*) " + step.matching + ")";
+  std::string sum;
+  if (rows == Rows::counted)
+    for (const auto &table : step.dropped)
+      sum += (sum.empty() ? "" : " + ") + ("(SELECT count(*) FROM " + qualified(survey.schema(), table) + ")");
+  return sum;
+}
+
+/// Asks about the rows of all steps in one statement, and leaves out the steps that would change none.
+void look_at_rows(const backend::Spi &spi, const Survey &survey, Plan &plan, Rows rows) {
+  std::string questions;
+  std::vector<Step *> asked;
+  for (auto &step : plan.steps)
+    if (auto const question = question_of(survey, step, rows); !question.empty()) {
+      questions += (asked.empty() ? "SELECT " : ", ") + question;
+      asked.push_back(&step);
+    }
+  if (asked.empty())
     return;
-  auto const answer = spi.query(question).at(0);
-  std::size_t i = 0;
-  std::erase_if(plan.steps, [&](const Step &step) { return !step.matching.empty() && answer.at(i++) != "t"; });
+  auto const answer = spi.query(questions).at(0);
+  std::set<const Step *> idle;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    auto const text = answer.at(i).value_or("0");
+    if (rows == Rows::counted)
+      asked[i]->rows = std::stoll(text);
+    if (!asked[i]->matching.empty() && (text == "f" || text == "0"))
+      idle.insert(asked[i]);
+  }
   std::set<std::string> busy;
   for (const auto &step : plan.steps)
-    if (!step.matching.empty() && !step.auxiliary)
+    if (!step.matching.empty() && !step.auxiliary && !idle.contains(&step))
       busy.insert(step.phase);
-  std::erase_if(plan.steps, [&](const Step &step) { return step.auxiliary && !busy.contains(step.phase); });
+  std::vector<Step> left;
+  for (auto &step : plan.steps)
+    if (!idle.contains(&step) && (!step.auxiliary || busy.contains(step.phase)))
+      left.push_back(std::move(step));
+  plan.steps = std::move(left);
 }
 
 } // namespace
@@ -234,7 +261,7 @@ void find_objects(const Survey &survey, const Identity &identity, Plan &plan) {
   }
 }
 
-Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity) {
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows) {
   Plan plan;
   find_objects(survey, identity, plan);
   std::set<std::string_view> fork_tables;
@@ -253,22 +280,8 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
-  leave_out_idle(spi, plan);
+  look_at_rows(spi, survey, plan, rows);
   return plan;
-}
-
-void count_rows(const backend::Spi &spi, Plan &plan) {
-  std::string question;
-  for (const auto &step : plan.steps)
-    if (!step.matching.empty())
-      question += (question.empty() ? "SELECT " : ", ") + ("(SELECT count(*) " + step.matching + ")");
-  if (question.empty())
-    return;
-  auto const answer = spi.query(question).at(0);
-  std::size_t i = 0;
-  for (auto &step : plan.steps)
-    if (!step.matching.empty())
-      step.rows = std::stoll(answer.at(i++).value_or("0"));
 }
 
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {

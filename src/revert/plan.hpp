@@ -31,7 +31,10 @@ struct Step {
   Change change = Change::update;
   std::string matching; // FROM ... [WHERE ...] of the rows it will change
   std::vector<SideEffect> side_effects;
-  std::optional<std::int64_t> rows; // how many: announced in a dry run, counted in a run
+
+  std::vector<std::string> dropped; // tables that go with all of their rows
+  // How many rows: announced in a dry run, counted in a run. A run does not count what goes with a table.
+  std::optional<std::int64_t> rows;
 };
 
 /// What a reader must know though nothing is done about it.
@@ -53,11 +56,11 @@ struct Plan {
 /// one. Objects of the same name without that evidence become strangers.
 void find_objects(const Survey &survey, const Identity &identity, Plan &plan);
 
-/// The steps, with rows not yet counted. Steps that would change no row are left out.
-Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity);
+/// What is to be known of the rows of a step: whether there are any, or how many.
+enum class Rows { any, counted };
 
-/// Counts the rows of each step that changes rows.
-void count_rows(const backend::Spi &spi, Plan &plan);
+/// The steps. Those that would change no row are left out.
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows);
 
 /// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan);

@@ -112,7 +112,7 @@ void show_check(backend::ResultSet &result) {
     add(result, target);
     if (target.status == Status::blocked || prefix.status == Status::blocked)
       return;
-    now.plan = make_plan(spi, now.survey, now.identity);
+    now.plan = make_plan(spi, now.survey, now.identity, Rows::any);
     add(result, check_ownership(spi, now.survey, now.plan));
     add(result, check_paths(spi, now.survey));
     add(result, check_sessions(spi));

@@ -10,8 +10,7 @@ namespace gallery {
 
 void show_plan(backend::ResultSet &result) {
   backend::Spi const spi;
-  auto now = look(spi);
-  count_rows(spi, now.plan);
+  auto const now = look(spi, Rows::counted);
   int number = 0;
   for (const auto &step : now.plan.steps)
     result.add({std::to_string(++number), step.phase, step.kind, step.object, step.reason,
@@ -25,12 +24,9 @@ void show_status(backend::ResultSet &result) {
     result.add({ledgers.empty() ? "none" : "several", {}, {}, {}, "0", "0", "{}", {}});
     return;
   }
-  auto survey = read_ledgers(spi, ledgers.front());
-  for (const auto &row : survey.ledger.rows)
-    if (manifest::find_renamed_migration(row.name) != nullptr) {
-      survey = read_survey(spi, std::move(ledgers.front()));
-      break;
-    }
+  auto survey = read_ledgers(spi, std::move(ledgers.front()));
+  if (needs_objects(survey))
+    read_objects(spi, survey);
   auto const identity = identify(survey);
   auto const [first, last] = releases_with(identity.native_migrations);
   const auto *fits = choose_target(identity.native_migrations, Version());

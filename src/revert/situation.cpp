@@ -6,7 +6,7 @@
 
 namespace gallery {
 
-Situation look(const backend::Spi &spi) {
+Situation look(const backend::Spi &spi, Rows rows) {
   // A policy that hides rows must be an error here: rows that are not seen would be left behind.
   backend::LocalSettings local;
   local.set("row_security", "off");
@@ -21,7 +21,7 @@ Situation look(const backend::Spi &spi) {
     enforce_blocked(check_prefix(now.identity));
     enforce(check_target(now.identity, now.target));
   }
-  now.plan = make_plan(spi, now.survey, now.identity);
+  now.plan = make_plan(spi, now.survey, now.identity, rows);
   return now;
 }
 

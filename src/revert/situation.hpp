@@ -13,7 +13,7 @@ struct Situation {
 };
 
 /// Surveys the database and works out what to do; refuses what cannot be told for sure.
-Situation look(const backend::Spi &spi);
+Situation look(const backend::Spi &spi, Rows rows = Rows::any);
 
 /// "v2.7.0 to v2.7.5": the releases that fit the ledger, for a message.
 std::string range_of(const Identity &identity);

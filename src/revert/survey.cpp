@@ -245,8 +245,7 @@ Survey read_ledgers(const backend::Spi &spi, Ledger ledger) {
   return survey;
 }
 
-Survey read_survey(const backend::Spi &spi, Ledger ledger) {
-  auto survey = read_ledgers(spi, std::move(ledger));
+void read_objects(const backend::Spi &spi, Survey &survey) {
   auto const schema_oid =
       text(spi.query("SELECT relnamespace FROM pg_class WHERE oid = " + std::to_string(survey.ledger.oid)).at(0)[0]);
   read_relations(spi, schema_oid, survey);
@@ -257,6 +256,11 @@ Survey read_survey(const backend::Spi &spi, Ledger ledger) {
     for (auto &row : spi.query("SELECT name::text FROM " + qualified(survey.schema(), "migration_overrides")))
       survey.overrides.insert(text(row[0]));
   read_search_path(spi, survey);
+}
+
+Survey read_survey(const backend::Spi &spi, Ledger ledger) {
+  auto survey = read_ledgers(spi, std::move(ledger));
+  read_objects(spi, survey);
   return survey;
 }
 

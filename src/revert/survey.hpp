@@ -87,9 +87,11 @@ std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &tab
 /// Reads version_history, newest first; empty where there is none.
 std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema);
 
-/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Enough to identify a database whose
-/// ledger has no row of an unreleased build.
+/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database.
 Survey read_ledgers(const backend::Spi &spi, Ledger ledger);
+
+/// Reads the objects of the ledger's schema as well.
+void read_objects(const backend::Spi &spi, Survey &survey);
 
 /// Reads everything.
 Survey read_survey(const backend::Spi &spi, Ledger ledger);
