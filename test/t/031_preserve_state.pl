@@ -252,10 +252,7 @@ is(slurp("$folder/inventory.tsv"), "users_active\t0\nusers_deleted\t0\nassets\t4
 like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex1744910873956$/, 'old generation: the ledger');
 
 # The extension counts as well where it is installed, and an error of its own costs nothing.
-my $available = $node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'gallery_revert'});
-SKIP:
 {
-	skip 'the extension is not installed in this server', 7 if !$available;
 	$node->safe_psql('postgres', 'CREATE DATABASE with_extension TEMPLATE immich');
 	$node->safe_psql('with_extension', 'CREATE SCHEMA "odd one"; CREATE EXTENSION gallery_revert SCHEMA "odd one"');
 	($status, $folder, $err) = preserve('-o', place(), '-t', '-d', 'with_extension');
