@@ -1,10 +1,13 @@
 // Implementation of the border between C++ and the server: the one PG_TRY of this module and the one wall.
 #include "backend/guard.hpp"
 
+#include <algorithm>
 #include <new>
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 }
 
 namespace backend {
@@ -40,8 +43,34 @@ struct Failure {
   std::string hint;
 };
 
-char *copy_text(const std::string &text) {
-  return text.empty() ? nullptr : pnstrdup(text.data(), text.size());
+/// A copy of a text for a message, or null if empty. A character that the client's encoding does not have would make
+/// sending the message an error of its own, which hides it and undoes the transaction: in a text that has one, every
+/// byte beyond ASCII becomes \xNN. To be called under run_guarded().
+char *message_text(const std::string &text) {
+  if (text.empty())
+    return nullptr;
+  char *const copy = pnstrdup(text.data(), text.size());
+  auto const length = static_cast<int>(text.size());
+  int const server = GetDatabaseEncoding();
+  int const client = pg_get_client_encoding();
+  if (client == server || client == PG_SQL_ASCII || server == PG_SQL_ASCII ||
+      std::none_of(copy, copy + length, [](char c) { return IS_HIGHBIT_SET(c); }))
+    return copy;
+  if (Oid const conversion = FindDefaultConversionProc(server, client); OidIsValid(conversion)) {
+    auto const room = static_cast<std::size_t>(length) * MAX_CONVERSION_GROWTH + 1;
+    auto *const sent = reinterpret_cast<unsigned char *>(palloc(room));
+    if (pg_do_encoding_conversion_buf(conversion, server, client, reinterpret_cast<unsigned char *>(copy), length, sent,
+                                      static_cast<int>(room), true) == length)
+      return copy;
+  }
+  StringInfoData escaped;
+  initStringInfo(&escaped);
+  for (int i = 0; i < length; ++i)
+    if (IS_HIGHBIT_SET(copy[i]))
+      appendStringInfo(&escaped, "\\x%02x", static_cast<unsigned char>(copy[i]));
+    else
+      appendStringInfoChar(&escaped, copy[i]);
+  return escaped.data;
 }
 
 /// The server's form of a failure, or, if there is no memory for it, of the error that says so.
@@ -51,9 +80,9 @@ ErrorData *to_error_data(const Failure &failure) {
     auto *data = static_cast<ErrorData *>(palloc0(sizeof(ErrorData)));
     data->elevel = ERROR;
     data->sqlerrcode = failure.sqlstate;
-    data->message = failure.message.empty() ? pstrdup("unexpected C++ exception") : copy_text(failure.message);
-    data->detail = copy_text(failure.detail);
-    data->hint = copy_text(failure.hint);
+    data->message = failure.message.empty() ? pstrdup("unexpected C++ exception") : message_text(failure.message);
+    data->detail = message_text(failure.detail);
+    data->hint = message_text(failure.hint);
     data->assoc_context = CurrentMemoryContext;
     result = data;
   };
@@ -107,9 +136,11 @@ Datum wall(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo)) {
 
 void report(int level, const std::string &message, const std::string &detail, const std::string &hint) {
   guard([&]() noexcept {
-    ereport(level,
-            (errmsg_internal("%s", message.c_str()), detail.empty() ? 0 : errdetail_internal("%s", detail.c_str()),
-             hint.empty() ? 0 : errhint("%s", hint.c_str())));
+    const char *const detail_text = message_text(detail);
+    const char *const hint_text = message_text(hint);
+    ereport(level, (errmsg_internal("%s", message_text(message)),
+                    detail_text == nullptr ? 0 : errdetail_internal("%s", detail_text),
+                    hint_text == nullptr ? 0 : errhint("%s", hint_text)));
   });
 }
 

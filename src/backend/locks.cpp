@@ -9,6 +9,7 @@ extern "C" {
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -29,28 +30,47 @@ void sleep_a_moment(long milliseconds) {
   });
 }
 
+/// Would a lock be had at once? Only looks: locks that are taken and given back again stay on a standby until the end
+/// of the transaction, because only their taking is in the write-ahead log.
+bool is_free(Oid table, LOCKMODE level) {
+  return guard([=]() noexcept {
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+    int holders = 0;
+    pfree(GetLockConflicts(&tag, level, &holders));
+    return holders == 0;
+  });
+}
+
+/// Takes all locks or, where one was taken by somebody else since it was looked at, none; returns that one.
+Oid try_all(const std::vector<Oid> &tables, LOCKMODE level) {
+  std::size_t taken = 0;
+  while (taken < tables.size() && guard([&]() noexcept { return ConditionalLockRelationOid(tables[taken], level); }))
+    ++taken;
+  if (taken == tables.size())
+    return InvalidOid;
+  Oid const missed = tables[taken];
+  while (taken > 0) {
+    --taken;
+    guard([&]() noexcept { UnlockRelationOid(tables[taken], level); });
+  }
+  return missed;
+}
+
 } // namespace
 
 std::int64_t clock_milliseconds() {
   return GetCurrentTimestamp() / 1000; // reads the clock, cannot raise
 }
 
-Oid lock_all(const std::vector<Oid> &tables, LockMode mode, int timeout) {
+Oid lock_all(const std::vector<Oid> &tables, LockMode mode, std::int64_t &left) {
   LOCKMODE const level = mode == LockMode::access_share ? AccessShareLock : AccessExclusiveLock;
-  auto const deadline = clock_milliseconds() + timeout;
+  auto const deadline = clock_milliseconds() + left;
   for (;;) {
-    std::size_t taken = 0;
-    while (taken < tables.size() && guard([&]() noexcept { return ConditionalLockRelationOid(tables[taken], level); }))
-      ++taken;
-    if (taken == tables.size())
-      return InvalidOid;
-    Oid const missed = tables[taken];
-    while (taken > 0) {
-      --taken;
-      guard([&]() noexcept { UnlockRelationOid(tables[taken], level); });
-    }
-    auto const left = deadline - clock_milliseconds();
-    if (left <= 0)
+    auto const busy = std::find_if(tables.begin(), tables.end(), [=](Oid table) { return !is_free(table, level); });
+    Oid const missed = busy == tables.end() ? try_all(tables, level) : *busy;
+    left = std::max<std::int64_t>(0, deadline - clock_milliseconds());
+    if (missed == InvalidOid || left == 0)
       return missed;
     sleep_a_moment(std::min<long>(poll_milliseconds, static_cast<long>(left)));
   }

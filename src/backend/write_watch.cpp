@@ -25,9 +25,12 @@ bool has_id() {
 } // namespace
 
 WriteWatch::WriteWatch() : next_(next_id()), had_id_(has_id()), calm_(false) {
-  calm_ = GetCurrentTransactionNestLevel() == 1 && guard([]() noexcept {
+  // A snapshot lists running transactions only below its xmax, which is the newest ended id + 1: one that holds the
+  // newest id of all, open or prepared, is not in the list. It shows in that xmax is not the next id then.
+  auto const next = static_cast<TransactionId>(next_);
+  calm_ = GetCurrentTransactionNestLevel() == 1 && guard([next]() noexcept {
             Snapshot const now = GetLatestSnapshot();
-            return now->xcnt == 0 && now->subxcnt == 0 && !now->suboverflowed;
+            return now->xmax == next && now->xcnt == 0 && now->subxcnt == 0 && !now->suboverflowed;
           });
 }
 

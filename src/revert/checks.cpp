@@ -156,6 +156,10 @@ Finding check_migrations(const Identity &identity) {
 
 Finding check_prefix(const Identity &identity) {
   constexpr const char *name = "ledger order";
+  if (identity.native_migrations == 0 && identity.missing.empty())
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the ledger records no migration of Immich",
+                   "Immich would run all of its migrations from the first one on, which fails where its tables are.",
+                   "Restore a dump, or at least its table \"kysely_migrations\".");
   if (!identity.missing.empty())
     return blocked(
         name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "migrations of Immich are missing in the middle of the ledger",
@@ -244,19 +248,23 @@ Finding check_ownership(const backend::Spi &spi, const Survey &survey, const Pla
       foreign.push_back("function " + function->first + " belongs to " + quoted(function->second.owner));
   for (const auto &step : plan.steps)
     if (step.kind == "role") {
-      auto const may = spi.query("SELECT r.rolname = current_user OR m.rolsuper OR (m.rolcreaterole AND NOT r.rolsuper)"
-                                 " FROM pg_roles r, pg_roles m WHERE m.rolname = current_user AND r.rolname = " +
+      auto const may = spi.query("SELECT r.rolname = current_user OR m.rolsuper FROM pg_roles r, pg_roles m"
+                                 " WHERE m.rolname = current_user AND r.rolname = " +
                                  literal(step.object));
       if (may.empty() || may[0][0] != "t")
         foreign.push_back("role " + quoted(step.object) + " keeps a setting that only itself or a superuser may reset");
     }
   if (foreign.empty())
     return ok(name, "the caller may change everything that has to be changed");
-  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                 "role " + quoted(*spi.query("SELECT current_user::text").at(0)[0]) +
-                     " does not own what has to be changed",
+  auto const user = *spi.query("SELECT current_user::text").at(0)[0];
+  // For a superuser the owner's rights count: what others own could be made to run code of theirs.
+  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "role " + quoted(user) + " does not own what has to be changed",
                  list_lines(foreign),
-                 "Connect as the role that Immich uses, or run: SET ROLE " + identifier(survey.ledger.owner) + ";");
+                 user == survey.ledger.owner
+                     ? "One role has to own all of it. As a superuser, for each: ALTER TABLE ... OWNER TO " +
+                           identifier(user) + "; (or ALTER FUNCTION ...)"
+                     : "Connect as the role that Immich uses, or run: SET ROLE " + identifier(survey.ledger.owner) +
+                           ";");
 }
 
 Finding check_sessions(const backend::Spi &spi) {

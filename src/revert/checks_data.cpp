@@ -90,11 +90,8 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   };
   for (const auto &object : plan.objects)
     add_root(object.class_oid, object.oid, object.column);
-  if (survey.fork_ledger) {
-    add_root(RelationRelationId, survey.fork_ledger->oid, 0);
-    if (auto lock = survey.relations.find("gallery_migrations_lock"); lock != survey.relations.end())
-      add_root(RelationRelationId, lock->second.oid, 0);
-  }
+  for (const auto &table : plan.ledgers)
+    add_root(RelationRelationId, survey.relations.at(table).oid, 0);
   if (roots.empty())
     return finding;
   // What is part of a doomed object (its type, indexes, constraints, triggers ...) goes with it, and so on. Of a column

@@ -15,23 +15,29 @@ namespace gallery {
 
 namespace {
 
+constexpr const char *meddler_hint =
+    "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, then "
+    "run gallery_revert() again.";
+
 /// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
 constexpr std::int64_t report_every = 5000;
 
 /// Sessions and prepared transactions that hold a lock on the table; without a table, those that keep others from
-/// reading any table of the database.
+/// reading any table of the database, or its indexes.
 std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
   std::vector<std::string> lines;
-  auto const which = table == InvalidOid ? std::string("c.relkind IN ('r', 'p') AND l.mode = 'AccessExclusiveLock'")
-                                         : "l.relation = " + std::to_string(table);
+  auto const which =
+      table == InvalidOid ? std::string("l.mode = 'AccessExclusiveLock'") : "l.relation = " + std::to_string(table);
   for (const auto &row : spi.query(
-           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN 'table \"' || min(relname) || '\"'"
-           " ELSE count(*) || ' tables' END FROM (SELECT l.pid, l.mode, c.relname::text, coalesce('pid ' || l.pid ||"
+           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*) || "
+           "CASE WHEN bool_and(kind = 'table') THEN ' tables' ELSE ' tables and indexes' END END FROM (SELECT l.pid,"
+           " l.mode, k.kind, k.kind || ' \"' || c.relname || '\"' AS relname, coalesce('pid ' || l.pid ||"
            " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename, '') || "
            "'\", ' ||"
            " coalesce(nullif(a.backend_type, 'client backend'), a.state, 'state not visible'), 'prepared transaction "
            "\"' || x.gid || '\"',"
            " 'a prepared transaction') AS who FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+           " CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind) k"
            " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
            " LEFT JOIN pg_locks o ON l.pid IS NULL AND o.pid IS NULL AND o.locktype = 'transactionid'"
            " AND o.virtualtransaction = l.virtualtransaction"
@@ -68,6 +74,53 @@ std::string count_of(const backend::Spi &spi, const Step &step) {
   return spi.query("SELECT count(*) " + step.matching).at(0)[0].value_or("");
 }
 
+/// Is the error one that another session causes, which changes the catalog without a lock on a table?
+bool is_interference(const ErrorData &error) {
+  constexpr std::string_view concurrently = "tuple concurrently";
+  return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || error.sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+         (error.sqlerrcode == ERRCODE_INTERNAL_ERROR && error.message != nullptr &&
+          std::string_view(error.message).starts_with(concurrently));
+}
+
+std::uint64_t run_step(const backend::Spi &spi, const Step &step) {
+  std::string why;
+  try {
+    return spi.execute(step.statement);
+  } catch (const backend::ServerError &error) {
+    if (!is_interference(*error.data))
+      throw;
+    why = error.what();
+  }
+  throw backend::Refusal(ERRCODE_LOCK_NOT_AVAILABLE, "another session got in the way of a step",
+                         "Step: " + step.phase + ", " + step.object + ". The server says: " + why + '.',
+                         "Nothing has changed. Find that session with: SELECT pid, application_name, query FROM "
+                         "pg_stat_activity; end it or wait, then run gallery_revert() again.");
+}
+
+/// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing.
+void look_for_orphans(const backend::Spi &spi, const Survey &survey, const std::set<std::string> &doubtful) {
+  if (doubtful.empty())
+    return;
+  for (const auto &key :
+       spi.query("SELECT c.relname, k.conname, 'SELECT count(*) FROM ' || format('%I.%I', n.nspname, c.relname) ||"
+                 " ' x WHERE ' || string_agg(format('x.%I IS NOT NULL', a.attname), ' AND ') ||"
+                 " ' AND NOT EXISTS (SELECT FROM ' || k.confrelid::regclass || ' p WHERE ' ||"
+                 " string_agg(format('p.%I OPERATOR(pg_catalog.=) x.%I', b.attname, a.attname), ' AND ') || ')'"
+                 " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = "
+                 "c.relnamespace"
+                 " CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (child, parent)"
+                 " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.child"
+                 " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.parent"
+                 " WHERE k.contype = 'f' AND k.convalidated AND n.nspname = " +
+                 backend::literal(survey.schema()) + " AND c.relname = ANY (" +
+                 backend::array_literal({doubtful.begin(), doubtful.end()}) +
+                 ") GROUP BY n.nspname, c.relname, k.conname, k.confrelid ORDER BY 1, 2"))
+    if (auto const orphans = spi.query(key[2].value_or("")).at(0)[0].value_or("0"); orphans != "0")
+      throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                             orphans + " rows of table \"" + key[0].value_or("") + "\" would point to nothing",
+                             "Their key is \"" + key[1].value_or("") + "\".", meddler_hint);
+}
+
 } // namespace
 
 backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name) {
@@ -82,36 +135,39 @@ backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::stri
           "gallery_revert() again. More time: SET gallery.revert_lock_timeout = '60s';"};
 }
 
-void wait_to_read(const backend::Spi &spi) {
+Locks::Locks() : left_(settings::lock_timeout()) {}
+
+void Locks::wait_to_read(const backend::Spi &spi) {
   std::vector<Oid> tables;
   for (const auto &ledger : find_ledgers(spi, "kysely_migrations"))
     for (const auto &row : spi.query("SELECT c.oid FROM pg_class c JOIN pg_class l ON l.relnamespace = c.relnamespace"
                                      " WHERE c.relkind IN ('r', 'p') AND l.oid = " +
                                      std::to_string(ledger.oid) + " ORDER BY c.oid"))
       tables.push_back(static_cast<Oid>(std::stoul(row[0].value_or("0"))));
-  if (backend::lock_all(tables, backend::LockMode::access_share, settings::lock_timeout()) != InvalidOid)
+  if (backend::lock_all(tables, backend::LockMode::access_share, left_) != InvalidOid)
     throw cannot_lock(spi, InvalidOid, "");
 }
 
-void take_locks(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
-  Oid const missed =
-      backend::lock_all(relations_to_lock(survey, plan), backend::LockMode::access_exclusive, settings::lock_timeout());
-  if (missed == InvalidOid)
-    return;
-  std::string name;
-  for (const auto &[table, relation] : survey.relations)
-    if (relation.oid == missed)
-      name = table;
-  throw cannot_lock(spi, missed, name);
+bool Locks::take(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  auto wanted = relations_to_lock(survey, plan);
+  std::erase_if(wanted, [&](Oid table) { return held_.contains(table); });
+  Oid const missed = backend::lock_all(wanted, backend::LockMode::access_exclusive, left_);
+  if (missed != InvalidOid) {
+    std::string name;
+    for (const auto &[table, relation] : survey.relations)
+      if (relation.oid == missed)
+        name = table;
+    throw cannot_lock(spi, missed, name);
+  }
+  held_.insert(wanted.begin(), wanted.end());
+  return !wanted.empty();
 }
 
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan) {
-  auto const doubtful = meddled_with(spi, survey);
+namespace {
+
+void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::set<std::string> &doubtful) {
   backend::LocalSettings local;
   local.set("search_path", survey.path_setting());
-  local.set("lock_timeout", std::to_string(settings::lock_timeout()));
-  // Rows that a policy would hide must be an error, not be left behind.
-  local.set("row_security", "off");
   auto const started = backend::clock_milliseconds();
   auto next_report = started + report_every;
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
@@ -124,17 +180,23 @@ void execute(const backend::Spi &spi, const Survey &survey, Plan &plan) {
       next_report = now + report_every;
     }
     auto const expected = doubtful.contains(step.table) ? count_of(spi, step) : std::string();
-    auto const changed = std::to_string(spi.execute(step.statement));
+    auto const changed = std::to_string(run_step(spi, step));
     if (!step.table.empty())
       step.rows = std::stoll(changed);
     if (!expected.empty() && changed != expected)
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                              "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
                                  (step.change == Change::remove ? "deleted" : "changed"),
-                             "The step is: " + step.reason + '.',
-                             "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, then run "
-                             "gallery_revert() again.");
+                             "The step is: " + step.reason + '.', meddler_hint);
   }
+}
+
+} // namespace
+
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan) {
+  auto const doubtful = meddled_with(spi, survey);
+  run_steps(spi, survey, plan, doubtful);
+  look_for_orphans(spi, survey, doubtful);
 }
 
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {

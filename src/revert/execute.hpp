@@ -9,19 +9,31 @@ namespace gallery {
 /// Row counters of the schema's tables in this transaction: inserted, updated, deleted.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
-/// Takes the locks, in OID order, within gallery.revert_lock_timeout; throws 55P03 with the holders' names otherwise.
-void take_locks(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// The locks of a revert, and what is left of gallery.revert_lock_timeout, which is for all of them together.
+class Locks {
+public:
+  Locks();
 
-/// Waits until every table of the ledger's schema can be read, without standing in a queue, at most
-/// gallery.revert_lock_timeout; throws 55P03 with the names of those in the way otherwise. Leaves ACCESS SHARE locks.
-void wait_to_read(const backend::Spi &spi);
+  /// Waits until every table of the ledger's schema can be read, without standing in a queue; throws 55P03 with the
+  /// names of those in the way otherwise. Leaves ACCESS SHARE locks.
+  void wait_to_read(const backend::Spi &spi);
+
+  /// Takes what a plan needs and is not held yet, in OID order; throws 55P03 with the holders' names otherwise.
+  /// Returns whether there was anything to take.
+  bool take(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+
+private:
+  std::int64_t left_; // milliseconds
+  std::set<Oid> held_;
+};
 
 /// The refusal 55P03 that names who holds locks on the table, or, where that is not known (InvalidOid), who keeps
 /// others from reading any table of this database.
 backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name);
 
 /// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
-/// (survey.search_path), and no statement waits for a lock longer than gallery.revert_lock_timeout.
+/// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
+/// not Immich's keeps rows.
 void execute(const backend::Spi &spi, const Survey &survey, Plan &plan);
 
 /// What this transaction has changed so far, from the server's own statistics.

@@ -55,7 +55,9 @@ RenamedRow decide_renamed(const Survey &survey, const manifest::RenamedMigration
   bool const only_indexes = !made.empty() && std::all_of(made.begin(), made.end(), [](const auto *object) {
     return object->kind == Kind::Index;
   });
-  if (!there && last)
+  // A missing index is mere drift; anything else that is not there was not made, whatever ran after it: then a hole in
+  // the ledger has to be seen.
+  if (!there && (last || !only_indexes))
     row.action = RenamedRow::Action::remove_unmade;
   else if (there && only_indexes && !in_turn && last) {
     row.action = RenamedRow::Action::remove_and_drop;
@@ -167,7 +169,7 @@ bool is_gallery_version(const Version &version, std::string_view date) {
   if (version.major == first.major && version != first)
     return false;
   const auto *immich = find_release(version.tag());
-  return immich == nullptr || date < immich->date;
+  return immich == nullptr || (!date.empty() && date < immich->date);
 }
 
 std::pair<const manifest::ImmichRelease *, const manifest::ImmichRelease *> releases_with(int migrations) {
@@ -213,7 +215,8 @@ bool needs_objects(const Survey &survey) {
   return std::any_of(rows.begin(), rows.end(), [&](const LedgerRow &row) {
     const auto *old = manifest::find_renamed_migration(row.name);
     return old != nullptr && !old->released_as.empty() &&
-           std::none_of(rows.begin(), rows.end(), [&](const LedgerRow &other) { return other.name == old->released_as; });
+           std::none_of(rows.begin(), rows.end(),
+                        [&](const LedgerRow &other) { return other.name == old->released_as; });
   });
 }
 

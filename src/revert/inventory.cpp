@@ -3,6 +3,7 @@
 #include "backend/guard.hpp"
 #include "backend/local_settings.hpp"
 #include "revert/checks.hpp"
+#include "revert/session.hpp"
 #include "revert/show.hpp"
 
 #include <algorithm>
@@ -28,8 +29,9 @@ constexpr Item items[] = {
     {"assets_favorite", "asset,assets", "isFavorite", "count(*) FILTER (WHERE \"isFavorite\")"},
     {"assets_edited", "asset,assets", "isEdited", "count(*) FILTER (WHERE \"isEdited\")"},
     {"assets_newest_upload_epoch", "asset,assets", "createdAt",
-     "coalesce(floor(extract(epoch FROM max(\"createdAt\")))::bigint, 0)"},
-    {"originals_bytes", "asset_exif,exif", "fileSizeInByte", "coalesce(sum(\"fileSizeInByte\"), 0)::bigint"},
+     "coalesce(floor(extract(epoch FROM max(\"createdAt\") FILTER (WHERE isfinite(\"createdAt\"))))::bigint, 0)"},
+    {"originals_bytes", "asset_exif,exif", "fileSizeInByte",
+     "least(coalesce(sum(\"fileSizeInByte\"), 0), 9223372036854775807)::bigint"},
     {"albums", "album,albums", "", all_rows},
     {"album_assets", "album_asset,albums_assets_assets", "", all_rows},
     {"album_users", "album_user,albums_shared_users_users", "", all_rows},
@@ -77,6 +79,7 @@ std::string find_table(const Survey &survey, std::string_view names) {
 
 void show_inventory(backend::ResultSet &result) {
   backend::Spi const spi;
+  Careful const careful(spi);
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
   auto const survey = read_survey(spi, std::move(ledger));

@@ -108,9 +108,7 @@ void drop_first(const Survey &survey, const Identity &identity, Plan &plan,
   for (const auto &row : identity.renamed)
     for (const auto *index : row.ahead)
       indexes.emplace_back(index->name);
-  for (const char *name : {"gallery_migrations", "gallery_migrations_lock"})
-    if (survey.fork_ledger && survey.has_table(name))
-      tables.emplace_back(name);
+  tables.insert(tables.end(), plan.ledgers.begin(), plan.ledgers.end());
   drop_list(survey, plan, "drop", Kind::Index, indexes, "indexes", "Gallery's indexes on Immich's tables");
   alter_tables(survey, plan, "drop", Kind::Constraint, constraints, "Gallery's keys on Immich's table");
   drop_list(survey, plan, "drop", Kind::Table, tables, "tables", "Gallery's tables, with their rows");
@@ -178,13 +176,22 @@ void clean_ledgers(const Survey &survey, const Identity &identity, Plan &plan) {
   if (!gone.empty())
     row_step(plan, survey, survey.ledger.table, Change::remove, "migrations of Gallery, at which Immich stops at start",
              "", "name::text = ANY (" + array_literal(gone) + ")");
+  // A row under a new name gets its new time in the same statement: to a plan, the new name is not there yet.
+  auto changes = repair_order(identity.native_rows);
   for (const auto &row : identity.renamed)
-    if (row.action == RenamedRow::Action::rename)
+    if (row.action == RenamedRow::Action::rename) {
+      std::string set = "name = " + literal(std::string(row.fact->released_as));
+      std::erase_if(changes, [&](const TimestampChange &change) {
+        bool const same = change.name == row.fact->released_as;
+        if (same)
+          set += ", \"timestamp\" = " + literal(change.to);
+        return same;
+      });
       row_step(plan, survey, survey.ledger.table, Change::update,
-               "an unreleased name; Immich released it as the new one",
-               "name = " + literal(std::string(row.fact->released_as)),
+               "an unreleased name; Immich released it as the new one", set,
                "name::text = " + literal(std::string(row.fact->name)));
-  for (const auto &change : repair_order(identity.native_rows))
+    }
+  for (const auto &change : changes)
     row_step(plan, survey, survey.ledger.table, Change::update, "out of order: Immich wants the order of the names",
              "\"timestamp\" = " + literal(change.to), "name::text = " + literal(change.name));
 }
@@ -231,9 +238,25 @@ void look_at_rows(const backend::Spi &spi, const Survey &survey, Plan &plan, Row
   plan.steps = std::move(left);
 }
 
+/// A key or a trigger of the user's own that waits for the commit leaves its table with events that are not done, and
+/// such a table cannot be altered.
+void put_checks_first(Plan &plan) {
+  Step step;
+  step.phase = "triggers";
+  step.kind = "setting";
+  step.object = "deferred constraints";
+  step.reason = "checks that wait for the commit would be in the way";
+  step.statement = "SET CONSTRAINTS ALL IMMEDIATE";
+  plan.steps.insert(plan.steps.begin(), std::move(step));
+}
+
 } // namespace
 
 void find_objects(const Survey &survey, const Identity &identity, Plan &plan) {
+  // Without Gallery's ledger a table of the lock's name is somebody's own.
+  for (const char *name : {"gallery_migrations", "gallery_migrations_lock"})
+    if (survey.fork_ledger && survey.has_table(name))
+      plan.ledgers.emplace_back(name);
   std::set<TableName> taken;
   std::vector<FoundObject> doubtful;
   for (const auto &fact : manifest::gallery_objects()) {
@@ -281,7 +304,15 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
   look_at_rows(spi, survey, plan, rows);
+  if (survey.deferrable && !plan.steps.empty())
+    put_checks_first(plan);
   return plan;
+}
+
+backend::Refusal not_as_made(const std::string &what) {
+  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "Immich's own tables are not as Immich makes them", what,
+          "Put back what was changed or dropped, from a dump or with the help of immich-admin schema-check, then run "
+          "gallery_revert() again."};
 }
 
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
@@ -298,10 +329,8 @@ std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
     if (object.fact->kind == Kind::Table)
       oids.insert(object.oid);
   oids.insert(survey.ledger.oid);
-  if (survey.fork_ledger) {
-    oids.insert(survey.fork_ledger->oid);
-    take("gallery_migrations_lock");
-  }
+  for (const auto &table : plan.ledgers)
+    take(table);
   return {oids.begin(), oids.end()};
 }
 

@@ -2,6 +2,7 @@
 // rows, which statement), never a code path: the dry run shows the steps, the revert runs their statements.
 #pragma once
 
+#include "backend/guard.hpp"
 #include "revert/identity.hpp"
 
 #include <cstdint>
@@ -47,6 +48,7 @@ struct Plan {
   std::vector<Step> steps;
   std::vector<Remark> remarks;
   std::vector<FoundObject> objects;   // Gallery's objects that go
+  std::vector<std::string> ledgers;   // Gallery's own ledger and its lock table, where they are
   std::set<TableName> restored;       // columns of Immich's that a step puts back
   std::vector<FoundObject> strangers; // objects of a name of Gallery's that no recorded migration made
   const manifest::ImmichRelease *target = nullptr;
@@ -61,6 +63,9 @@ enum class Rows { any, counted };
 
 /// The steps. Those that would change no row are left out.
 Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows);
+
+/// The refusal 55000 of a database whose native tables the rules cannot read.
+backend::Refusal not_as_made(const std::string &what);
 
 /// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan);

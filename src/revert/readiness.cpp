@@ -1,6 +1,8 @@
 // gallery_revert_check(): every check as a row. Before a revert: is it ready; after one, or on any Immich: is it clean.
 #include "backend/guard.hpp"
+#include "backend/subtransaction.hpp"
 #include "revert/checks.hpp"
+#include "revert/session.hpp"
 #include "revert/show.hpp"
 #include "revert/situation.hpp"
 #include "revert/verify.hpp"
@@ -9,12 +11,7 @@ namespace gallery {
 
 namespace {
 
-void add(backend::ResultSet &result, const Finding &finding) {
-  static constexpr const char *names[] = {"ok", "warning", "blocked"};
-  result.add({finding.name, names[static_cast<std::size_t>(finding.status)],
-              finding.detail.empty() ? finding.message : finding.message + ":\n" + finding.detail,
-              finding.hint.empty() ? backend::Field() : backend::Field(finding.hint)});
-}
+using Findings = std::vector<Finding>;
 
 Finding warning_if(const std::vector<std::string> &lines, std::string name, std::string good, std::string bad,
                    std::string hint) {
@@ -31,12 +28,12 @@ Finding warning_if(const std::vector<std::string> &lines, std::string name, std:
   return finding;
 }
 
-void add_drift(const backend::Spi &spi, backend::ResultSet &result, const Situation &now) {
+void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now) {
   auto const comparison = own_drift(spi, now.survey, now.identity, now.plan);
   if (!comparison.covered) {
-    add(result, warning_if({std::to_string(now.identity.native_migrations) + " migrations"}, "schema", "",
-                           "Immich's schema at this migration count is not known to gallery_revert",
-                           "It knows v2.5.2 and newer."));
+    findings.push_back(warning_if({std::to_string(now.identity.native_migrations) + " migrations"}, "schema", "",
+                                  "Immich's schema at this migration count is not known to gallery_revert",
+                                  "It knows v2.5.2 and newer."));
     return;
   }
   std::vector<std::string> drift;
@@ -44,21 +41,21 @@ void add_drift(const backend::Spi &spi, backend::ResultSet &result, const Situat
   for (const auto &difference : comparison.drift)
     (difference.reported_by_immich() ? drift : added).push_back(difference.text());
   auto const name = "Immich " + range_of(now.identity);
-  add(result, warning_if(drift, "schema", "the schema is that of " + name, "the schema differs from that of " + name,
-                         "Immich starts all the same and reports drift. Look at it with: immich-admin schema-check"));
-  add(result,
-      warning_if(added, "additions", "nothing was added to Immich's schema", "something was added to Immich's schema",
-                 "Immich ignores these. Nothing has to be done about what is yours."));
-  add(result,
-      warning_if(
-          comparison.bodies, "function bodies", "Immich's functions are unchanged",
-          "some of Immich's functions have other bodies",
-          "Immich reports drift for these. If you did not change them, restore them with: immich-admin schema-check"));
+  findings.push_back(
+      warning_if(drift, "schema", "the schema is that of " + name, "the schema differs from that of " + name,
+                 "Immich starts all the same and reports drift. Look at it with: immich-admin schema-check"));
+  findings.push_back(warning_if(added, "additions", "nothing was added to Immich's schema",
+                                "something was added to Immich's schema",
+                                "Immich ignores these. Nothing has to be done about what is yours."));
+  findings.push_back(
+      warning_if(comparison.bodies, "function bodies", "Immich's functions are unchanged",
+                 "some of Immich's functions have other bodies",
+                 "Immich starts all the same and reports drift. Look at them with: immich-admin schema-check"));
 }
 
 /// Whether Gallery's objects and rows are gone, and whether the extension is still there, which matters for Immich's
 /// backups.
-void add_clean(backend::ResultSet &result, const Situation &now) {
+void add_clean(Findings &findings, const Situation &now) {
   Finding clean;
   clean.name = "clean";
   Finding extension;
@@ -79,52 +76,103 @@ void add_clean(backend::ResultSet &result, const Situation &now) {
                         "that has it";
     extension.hint = "Run: DROP EXTENSION gallery_revert;";
   }
-  add(result, clean);
-  add(result, extension);
+  findings.push_back(clean);
+  findings.push_back(extension);
 }
 
-} // namespace
+/// What a fork's own script may have left: at this row Immich stops at its start, whatever the ledger says.
+void add_plugin(const backend::Spi &spi, Findings &findings, const Survey &survey) {
+  if (!survey.has_column("plugin", "name"))
+    return;
+  auto const from = "FROM " + backend::qualified(survey.schema(), "plugin") + " WHERE name::text = 'gallery-core'";
+  if (spi.query("SELECT EXISTS (SELECT " + from + ")").at(0)[0] != "t")
+    return;
+  Finding finding;
+  finding.name = "plugin";
+  finding.status = Status::blocked;
+  finding.message = "Gallery's plugin \"gallery-core\" is still there, at which Immich stops at start";
+  finding.hint = "Run: DELETE " + from + ";";
+  findings.push_back(finding);
+}
 
-void show_check(backend::ResultSet &result) {
-  backend::Spi const spi;
+void examine(const backend::Spi &spi, const Careful &careful, Findings &findings) {
   Ledger ledger;
   auto const found = check_ledger(spi, ledger);
   if (found.status != Status::ok) {
-    add(result, found);
+    findings.push_back(found);
     return;
   }
   Situation now;
   now.survey = read_survey(spi, std::move(ledger));
   now.identity = identify(now.survey);
   if (now.identity.is_gallery) {
-    add(result, check_transaction());
-    add(result, check_token(revert_consequence));
+    findings.push_back(check_transaction());
+    findings.push_back(check_token(revert_consequence));
   }
-  add(result, found);
+  findings.push_back(found);
   auto const migrations = check_migrations(now.identity);
-  add(result, migrations);
+  findings.push_back(migrations);
   auto const prefix = check_prefix(now.identity);
-  add(result, prefix);
+  findings.push_back(prefix);
   if (migrations.status == Status::blocked)
     return; // what nobody knows cannot be planned for
   if (now.identity.is_gallery) {
     auto const target = check_target(now.identity, now.target);
-    add(result, target);
+    findings.push_back(target);
     if (target.status == Status::blocked || prefix.status == Status::blocked)
       return;
-    now.plan = make_plan(spi, now.survey, now.identity, Rows::any);
-    add(result, check_ownership(spi, now.survey, now.plan));
-    add(result, check_paths(spi, now.survey));
-    add(result, check_sessions(spi));
-    add(result, check_dependents(spi, now.survey, now.plan));
+    now.plan = plan_for(spi, now.survey, now.identity, Rows::any);
+    findings.push_back(check_ownership(spi, now.survey, now.plan));
+    findings.push_back(check_paths(spi, now.survey));
+    {
+      auto const as_caller = careful.as_caller();
+      findings.push_back(check_sessions(spi));
+    }
+    findings.push_back(check_dependents(spi, now.survey, now.plan));
     for (const auto &remark : now.plan.remarks)
-      add(result, {"data", Status::warning, 0, remark.message, remark.detail, ""});
+      findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
+    add_plugin(spi, findings, now.survey);
     find_objects(now.survey, now.identity, now.plan);
   }
-  add(result, check_strangers(now.survey, now.plan));
-  add_drift(spi, result, now);
-  add_clean(result, now);
+  findings.push_back(check_strangers(now.survey, now.plan));
+  add_drift(spi, findings, now);
+  add_clean(findings, now);
+}
+
+/// What keeps from looking any further is a finding as well: the same error would end gallery_revert().
+Finding cannot_look(std::string message, std::string detail, std::string hint) {
+  Finding finding;
+  finding.name = "look";
+  finding.status = Status::blocked;
+  finding.message = std::move(message);
+  finding.detail = std::move(detail);
+  finding.hint = std::move(hint);
+  return finding;
+}
+
+} // namespace
+
+void show_check(backend::ResultSet &result) {
+  Findings findings;
+  try {
+    backend::Subtransaction const undone;
+    backend::Spi const spi;
+    Careful const careful(spi);
+    examine(spi, careful, findings);
+  } catch (const backend::Refusal &refusal) {
+    findings.push_back(cannot_look(refusal.message, refusal.detail, refusal.hint));
+  } catch (const backend::ServerError &error) {
+    if (error.data->sqlerrcode == ERRCODE_QUERY_CANCELED || error.data->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+      throw;
+    findings.push_back(cannot_look("this database cannot be looked at", error.what(),
+                                   error.data->hint == nullptr ? "" : error.data->hint));
+  }
+  static constexpr const char *names[] = {"ok", "warning", "blocked"};
+  for (const auto &finding : findings)
+    result.add({finding.name, names[static_cast<std::size_t>(finding.status)],
+                finding.detail.empty() ? finding.message : finding.message + ":\n" + finding.detail,
+                finding.hint.empty() ? backend::Field() : backend::Field(finding.hint)});
 }
 
 } // namespace gallery

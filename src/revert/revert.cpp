@@ -6,6 +6,7 @@
 #include "backend/subtransaction.hpp"
 #include "backend/write_watch.hpp"
 #include "revert/checks.hpp"
+#include "revert/session.hpp"
 #include "revert/situation.hpp"
 #include "revert/verify.hpp"
 
@@ -16,36 +17,49 @@ namespace {
 constexpr const char *completion =
     "revert-to-immich: cleanup finished. Switch your image to ghcr.io/immich-app/immich-server and start the stack.";
 
-/// The checks that need the plan. Those against other sessions only make sense before the locks.
-void check(const backend::Spi &spi, const Situation &now, bool locked) {
-  enforce(check_ownership(spi, now.survey, now.plan));
-  enforce(check_paths(spi, now.survey));
-  if (!locked) {
-    enforce(check_sessions(spi));
-    enforce(check_strangers(now.survey, now.plan));
-  }
-  enforce(check_dependents(spi, now.survey, now.plan));
-}
-
 struct FirstLook {
   backend::WriteWatch watch; // made first: what is read after it holds as long as nobody writes
   Situation now;
   std::vector<Drift> drift;
 };
 
-/// The longest part of the work, with no lock left behind: looks, checks, compares. Waits for other sessions no longer
-/// than gallery.revert_lock_timeout.
-FirstLook look_first() {
+/// The longest part of the work, with no lock left behind: looks, checks, compares.
+FirstLook look_unlocked(Locks &locks) {
   FirstLook first;
   backend::Subtransaction const unlocks;
   backend::Spi const spi;
-  wait_to_read(spi);
+  locks.wait_to_read(spi);
+  Careful const careful(spi);
   first.now = look(spi);
-  if (!first.now.plan.steps.empty()) {
-    check(spi, first.now, false);
-    first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
+  if (first.now.plan.steps.empty())
+    return first;
+  enforce(check_ownership(spi, first.now.survey, first.now.plan));
+  enforce(check_paths(spi, first.now.survey));
+  {
+    auto const as_caller = careful.as_caller();
+    enforce(check_sessions(spi));
   }
+  enforce(check_strangers(first.now.survey, first.now.plan));
+  enforce(check_dependents(spi, first.now.survey, first.now.plan));
+  first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
   return first;
+}
+
+/// The same; where a lock that is no table's keeps it from reading, names who holds it.
+FirstLook look_first(Locks &locks) {
+  try {
+    return look_unlocked(locks);
+  } catch (const backend::ServerError &error) {
+    if (error.data->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+      throw;
+  }
+  backend::Spi const spi;
+  throw cannot_lock(spi, InvalidOid, "");
+}
+
+backend::Refusal refuse_gallery() {
+  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this is a Gallery database", "",
+          "gallery_revert() repairs the order as well. Run: SELECT gallery_revert();"};
 }
 
 struct Outcome {
@@ -55,34 +69,51 @@ struct Outcome {
   std::int64_t proof_milliseconds = 0; // part of the above
 };
 
+/// Looks again, under the locks: what others committed before the locks were had counts. Tables that they made are
+/// locked as well, and then looked at once more.
+Situation look_again(const backend::Spi &spi, Locks &locks, const FirstLook &first) {
+  Situation now;
+  do {
+    Careful const careful(spi);
+    now = look(spi);
+  } while (locks.take(spi, now.survey, now.plan));
+  if (now.identity.is_gallery && !first.now.identity.is_gallery)
+    throw refuse_gallery();
+  if (!now.identity.is_gallery && first.now.identity.is_gallery)
+    now.plan.steps.clear(); // somebody else has reverted it; its ledger is not this call's to repair
+  return now;
+}
+
 /// From the locks to the proof: looks again under the locks unless nobody wrote anything meanwhile, runs the steps,
 /// verifies. Throws where anything is not as it must be.
-Outcome carry_out(FirstLook first) {
+Outcome carry_out(FirstLook first, Locks &locks) {
   backend::Spi const spi;
-  take_locks(spi, first.now.survey, first.now.plan);
+  locks.take(spi, first.now.survey, first.now.plan);
   auto const locked_since = backend::clock_milliseconds();
   Outcome outcome;
   Before before;
-  if (first.watch.nobody_wrote()) {
-    outcome.done = std::move(first.now);
-    before.drift = std::move(first.drift);
-  } else {
-    // What others committed before the locks were had counts.
-    outcome.done = look(spi);
-    if (outcome.done.plan.steps.empty())
-      return outcome;
-    check(spi, outcome.done, true);
-    before.drift = outcome.done.survey.same_objects(first.now.survey)
-                       ? std::move(first.drift)
-                       : own_drift(spi, outcome.done.survey, outcome.done.identity, outcome.done.plan).drift;
-  }
+  bool const unchanged = first.watch.nobody_wrote();
+  outcome.done = unchanged ? std::move(first.now) : look_again(spi, locks, first);
   auto &now = outcome.done;
+  if (now.plan.steps.empty())
+    return outcome;
+  Careful const careful(spi);
+  enforce_blocked(check_prefix(now.identity));
+  if (!unchanged) {
+    enforce(check_ownership(spi, now.survey, now.plan));
+    enforce(check_paths(spi, now.survey));
+    enforce(check_dependents(spi, now.survey, now.plan));
+  }
+  before.drift = unchanged || now.survey.same_objects(first.now.survey)
+                     ? std::move(first.drift)
+                     : own_drift(spi, now.survey, now.identity, now.plan).drift;
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
   execute(spi, now.survey, now.plan);
   auto const executed = backend::clock_milliseconds();
-  auto const after = read_survey(spi, find_ledgers(spi, now.survey.ledger.table).at(0));
-  verify(spi, after, now.plan, before);
+  Ledger ledger;
+  enforce(check_ledger(spi, ledger));
+  verify(spi, read_survey(spi, std::move(ledger)), now.plan, before);
   outcome.drift = std::move(before.drift);
   auto const proved = backend::clock_milliseconds();
   outcome.locked_milliseconds = proved - locked_since;
@@ -120,7 +151,7 @@ std::string seconds_text(std::int64_t milliseconds) {
 void report_done(const Outcome &outcome) {
   const auto &now = outcome.done;
   std::map<std::string, std::int64_t> rows;
-  std::size_t tables = 0;
+  std::size_t tables = now.plan.ledgers.size();
   for (const auto &object : now.plan.objects)
     tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
   for (const auto &step : now.plan.steps)
@@ -129,9 +160,9 @@ void report_done(const Outcome &outcome) {
   backend::report(NOTICE,
                   "Gallery " +
                       (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
-                      ": dropped " + std::to_string(now.plan.objects.size()) + " objects, " + std::to_string(tables) +
-                      " tables among them; rows changed: " + std::to_string(rows["restore"]) + " restored, " +
-                      std::to_string(rows["clean"]) + " cleaned, " + std::to_string(rows["settings"]) +
+                      ": dropped " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
+                      std::to_string(tables) + " tables among them; rows changed: " + std::to_string(rows["restore"]) +
+                      " restored, " + std::to_string(rows["clean"]) + " cleaned, " + std::to_string(rows["settings"]) +
                       " in settings, " + std::to_string(rows["ledger"]) + " in the ledger",
                   "The locks were held for " + seconds_text(outcome.locked_milliseconds) + ", the proof took " +
                       seconds_text(outcome.proof_milliseconds) + " of it.");
@@ -146,10 +177,11 @@ void report_done(const Outcome &outcome) {
 std::string revert() {
   enforce(check_transaction());
   enforce(check_token(revert_consequence));
-  auto first = look_first();
+  Locks locks;
+  auto first = look_first(locks);
   if (!first.now.identity.is_gallery)
     return report_nothing(first.now.identity);
-  auto const outcome = carry_out(std::move(first));
+  auto const outcome = carry_out(std::move(first), locks);
   if (!outcome.done.identity.is_gallery)
     return report_nothing(outcome.done.identity);
   report_drift(outcome.drift);
@@ -160,13 +192,14 @@ std::string revert() {
 std::string repair_ledger() {
   enforce(check_transaction());
   enforce(check_token("A repair changes rows of the ledger that Immich reads at its start."));
-  auto first = look_first();
+  Locks locks;
+  auto first = look_first(locks);
   if (first.now.identity.is_gallery)
-    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this is a Gallery database", "",
-                           "gallery_revert() repairs the order as well. Run: SELECT gallery_revert();");
+    throw refuse_gallery();
   enforce_blocked(check_prefix(first.now.identity));
   std::string tag(choose_target(first.now.identity.native_migrations, Version())->tag);
-  auto const outcome = first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}} : carry_out(std::move(first));
+  auto const outcome =
+      first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}} : carry_out(std::move(first), locks);
   std::vector<std::string> lines;
   for (const auto &step : outcome.done.plan.steps)
     lines.push_back(step.statement);

@@ -89,15 +89,22 @@ std::vector<SideEffect> person_side_effects() {
 
 void Rules::pets() {
   bool const typed = has("person", {"type"});
+  bool const told = typed || has("person", {"species"}); // only pets have a species
   bool const listed = has("pet_search", {"faceId"});
-  if (!identity_.recorded(pet_tables) || !(typed || listed) || !survey_.has_table("asset_face"))
+  if (!identity_.recorded(pet_tables) || !survey_.has_table("asset_face"))
+    return;
+  if (!told)
+    plan_.remarks.push_back({"columns \"type\" and \"species\" of table \"person\" are missing",
+                             "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
+  if (!told && !listed)
     return;
   bool const groups = has("asset_face", {"personGroupId"}) && has("person", {"personGroupId"});
   std::string const key = groups ? "\"personGroupId\"" : "\"personId\"";
-  std::string const pets = "SELECT p." + std::string(groups ? "\"personGroupId\"" : "id") + " FROM " + t("person") +
-                           " p WHERE p.type::text = 'pet'";
-  std::string const humans =
-      "SELECT p.\"personGroupId\" FROM " + t("person") + " p WHERE p.type::text IS DISTINCT FROM 'pet'";
+  std::string const is_pet = typed ? "p.type::text = 'pet'" : "p.species IS NOT NULL";
+  std::string const pets =
+      "SELECT p." + std::string(groups ? "\"personGroupId\"" : "id") + " FROM " + t("person") + " p WHERE " + is_pet;
+  std::string const humans = "SELECT p.\"personGroupId\" FROM " + t("person") + " p WHERE " +
+                             (typed ? "p.type::text IS DISTINCT FROM 'pet'" : "p.species IS NULL");
 
   auto const of_pets = [&](const std::string &face) {
     return is_one_of(face + '.' + key, pets) + (groups ? " AND " + face + '.' + key + " NOT IN (" + humans + ")" : "");
@@ -105,18 +112,16 @@ void Rules::pets() {
   std::string faces = of_pets("f");
   if (listed)
     faces = is_one_of("f.id", "SELECT s.\"faceId\" FROM " + t("pet_search") + " s" +
-                                  (typed ? " UNION ALL SELECT b.id FROM " + t("asset_face") + " b WHERE " + of_pets("b")
-                                         : std::string()));
+                                  (told ? " UNION ALL SELECT b.id FROM " + t("asset_face") + " b WHERE " + of_pets("b")
+                                        : std::string()));
   remove("clean", "asset_face", "f", faces, "faces of pets, which Immich would show as people", person_side_effects());
-  // Nobody can tell a pet among people without the column.
-  if (!typed)
+  if (!told)
     return;
   if (groups)
     remove("clean", "person_group", "g", "g.id IN (" + pets + ") AND g.id NOT IN (" + humans + ")",
            "groups of people that hold only pets", person_side_effects());
   // Their groups are gone with the step before; what is left are pets that share a group with a human.
-  remove("clean", "person", "p",
-         "p.type::text = 'pet'" + (groups ? " AND p.\"personGroupId\" IN (" + humans + ")" : std::string()),
+  remove("clean", "person", "p", is_pet + (groups ? " AND p.\"personGroupId\" IN (" + humans + ")" : std::string()),
          groups ? "pets that share a group with people" : "pets that Gallery keeps as people", person_side_effects());
 }
 
@@ -128,16 +133,31 @@ void Rules::memories() {
 }
 
 void Rules::space_links() {
-  if (!identity_.recorded("1792123120451-AddSharedLinkSpaceId") || !has("shared_link", {"spaceId"}))
+  if (!has("shared_link", {"id", "userId", "type"}) || !survey_.has_table("shared_link_asset"))
     return;
+  bool const marked = identity_.recorded("1792123120451-AddSharedLinkSpaceId") && has("shared_link", {"spaceId"});
   std::string const partner = "EXISTS (SELECT FROM " + t("partner") +
                               " p WHERE p.\"sharedById\" = a.\"ownerId\" AND p.\"sharedWithId\" = l.\"userId\""
                               " AND a.\"deletedAt\" IS NULL AND a.visibility::text IN ('timeline', 'hidden'))";
+  std::string const of_others = " l.type::text = 'INDIVIDUAL' AND a.\"ownerId\" <> l.\"userId\" AND NOT " + partner;
+  std::string const joined = " WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND";
+
+  // A link of a space that was deleted, or of a Gallery that did not write spaces down, looks like any other.
+  auto const unclear = spi_.query("SELECT count(DISTINCT l.id), min(l.id::text) FROM " + t("shared_link") + " l, " +
+                                  t("shared_link_asset") + " s, " + t("asset") + " a" + joined +
+                                  (marked ? " l.\"spaceId\" IS NULL AND" : "") + of_others);
+  if (unclear[0][0] != "0")
+    plan_.remarks.push_back(
+        {*unclear[0][0] + (unclear[0][0] == "1" ? " share link lists" : " share links list") +
+             " photos of others that may not be shared in Immich",
+         "Left as they are: they may be of a deleted space or a former partner. Look at them in Immich, under shared "
+         "links. One is " +
+             unclear[0][1].value_or("") + "."});
+  if (!marked)
+    return;
   remove("clean", "shared_link_asset", "s",
-         "EXISTS (SELECT FROM " + t("shared_link") + " l, " + t("asset") +
-             " a WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND l.\"spaceId\" IS NOT NULL"
-             " AND l.type::text = 'INDIVIDUAL' AND a.\"ownerId\" <> l.\"userId\" AND NOT " +
-             partner + ")",
+         "EXISTS (SELECT FROM " + t("shared_link") + " l, " + t("asset") + " a" + joined +
+             " l.\"spaceId\" IS NOT NULL AND" + of_others + ")",
          "links made from a space: photos their owner may not share");
   std::string owns =
       "EXISTS (SELECT FROM " + t("album_user") +

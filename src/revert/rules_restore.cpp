@@ -68,7 +68,8 @@ void Rules::favourites() {
   if (!has("asset_favorite", {"assetId", "userId"})) {
     plan_.remarks.push_back(
         {"table \"asset_favorite\" is missing, so there are no favourites to put back",
-         "Gallery keeps favourites in that table; without it every asset is restored as no favourite."});
+         column ? "Gallery keeps favourites in that table; without it they stay as the column \"isFavorite\" has them."
+                : "Gallery keeps favourites in that table; without it every asset is restored as no favourite."});
     return;
   }
   std::string const by_owner = "f.\"assetId\" = a.id AND f.\"userId\" = a.\"ownerId\"";
@@ -86,7 +87,10 @@ void Rules::favourites() {
 void Rules::edits() {
   if (!has("asset_edit", {"assetId", "action", "parameters"}) || !has("asset", {"duration", "thumbhash", "isEdited"}))
     return;
-  bool const milliseconds = survey_.columns.at({"asset", "duration"}) == "integer";
+  auto const &type = survey_.columns.at({"asset", "duration"});
+  bool const milliseconds = type == "integer";
+  if (!milliseconds && type != "character varying")
+    throw not_as_made("column \"duration\" of table \"asset\" has the type " + type);
   std::string const number = "CASE WHEN e.action::text = 'trim' AND"
                              " pg_catalog.jsonb_typeof(e.parameters -> 'originalDuration'::text) = 'number'"
                              " THEN (e.parameters ->> 'originalDuration'::text)::numeric END";

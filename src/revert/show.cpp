@@ -4,12 +4,14 @@
 #include "backend/guard.hpp"
 #include "revert/advice.hpp"
 #include "revert/checks.hpp"
+#include "revert/session.hpp"
 #include "revert/situation.hpp"
 
 namespace gallery {
 
 void show_plan(backend::ResultSet &result) {
   backend::Spi const spi;
+  Careful const careful(spi);
   auto const now = look(spi, Rows::counted);
   int number = 0;
   for (const auto &step : now.plan.steps)
@@ -19,6 +21,7 @@ void show_plan(backend::ResultSet &result) {
 
 void show_status(backend::ResultSet &result) {
   backend::Spi const spi;
+  Careful const careful(spi);
   auto ledgers = find_ledgers(spi, "kysely_migrations");
   if (ledgers.size() != 1) {
     result.add({ledgers.empty() ? "none" : "several", {}, {}, {}, "0", "0", "{}", {}});
@@ -61,6 +64,7 @@ void show_manifest(backend::ResultSet &result) {
 
 void show_advice(backend::ResultSet &result, const std::optional<std::string> &target) {
   backend::Spi const spi;
+  Careful const careful(spi);
   Ledger ledger;
   auto const found = check_ledger(spi, ledger);
   Advice advice;

@@ -1,15 +1,26 @@
 // Looks at a database, in the order of the checks.
 #include "revert/situation.hpp"
 
-#include "backend/local_settings.hpp"
+#include "backend/guard.hpp"
 #include "revert/checks.hpp"
 
 namespace gallery {
 
+Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows) {
+  std::string why;
+  try {
+    return make_plan(spi, survey, identity, rows);
+  } catch (const backend::ServerError &error) {
+    // A table or a column that is not there, or of another type: of class 42, but for missing privileges.
+    if (ERRCODE_TO_CATEGORY(error.data->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+        error.data->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+      throw;
+    why = error.what();
+  }
+  throw not_as_made(why);
+}
+
 Situation look(const backend::Spi &spi, Rows rows) {
-  // A policy that hides rows must be an error here: rows that are not seen would be left behind.
-  backend::LocalSettings local;
-  local.set("row_security", "off");
   Situation now;
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
@@ -21,7 +32,7 @@ Situation look(const backend::Spi &spi, Rows rows) {
     enforce_blocked(check_prefix(now.identity));
     enforce(check_target(now.identity, now.target));
   }
-  now.plan = make_plan(spi, now.survey, now.identity, rows);
+  now.plan = plan_for(spi, now.survey, now.identity, rows);
   return now;
 }
 

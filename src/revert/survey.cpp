@@ -95,6 +95,7 @@ void read_table_parts(const backend::Spi &spi, const std::string &schema_oid, Su
                              " WHERE NOT g.tgisinternal AND c.relnamespace = " +
                              schema_oid))
     survey.triggers.emplace(TableName(text(row[0]), text(row[1])), to_oid(row[2]));
+  survey.deferrable = yes(spi.query("SELECT EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable)").at(0)[0]);
 }
 
 void read_functions(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
@@ -198,7 +199,7 @@ std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) con
 
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table) {
   std::vector<Ledger> ledgers;
-  for (auto &row : spi.query("SELECT c.oid, n.nspname, pg_get_userbyid(c.relowner) FROM pg_class c"
+  for (auto &row : spi.query("SELECT c.oid, n.nspname, pg_get_userbyid(c.relowner), c.relowner FROM pg_class c"
                              " JOIN pg_namespace n ON n.oid = c.relnamespace"
                              " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = " +
                              literal(table) +
@@ -210,6 +211,7 @@ std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &tab
     ledger.schema = text(row[1]);
     ledger.table = table;
     ledger.owner = text(row[2]);
+    ledger.owner_oid = to_oid(row[3]);
     ledgers.push_back(std::move(ledger));
   }
   return ledgers;
@@ -217,9 +219,12 @@ std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &tab
 
 std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema) {
   std::vector<VersionRow> versions;
-  auto usable = spi.query("SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(" +
+  // A table and nothing else: a view could be anybody's, and would run with the rights of whoever asks.
+  auto usable = spi.query("SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = "
+                          "to_regclass(" +
                           literal(qualified(schema, "version_history")) +
-                          ") AND attname IN ('id', 'createdAt', 'version') AND NOT attisdropped");
+                          ") AND c.relkind IN ('r', 'p') AND NOT a.attisdropped AND (a.attname IN ('id', 'version') OR "
+                          "(a.attname = 'createdAt' AND a.atttypid = 'timestamptz'::regtype))");
   if (text(usable[0][0]) != "3")
     return versions;
   // Formatted here, because the session's DateStyle would decide otherwise.

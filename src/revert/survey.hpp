@@ -16,6 +16,7 @@ struct Ledger {
   std::string schema;
   std::string table;
   std::string owner;
+  Oid owner_oid = InvalidOid;
   std::vector<LedgerRow> rows;
 };
 
@@ -67,6 +68,7 @@ struct Survey {
   std::map<TableName, Oid> triggers;
   std::map<std::string, Function> functions; // by name with argument types
   std::set<std::string> overrides;
+  bool deferrable = false;              // some constraint or trigger of the database may wait for the commit
   std::vector<VersionRow> versions;     // newest first
   std::vector<std::string> search_path; // that Immich's functions need: its schema and those of its extensions
 

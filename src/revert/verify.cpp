@@ -18,9 +18,9 @@ void compare_objects(const Survey &after, const Plan &done, std::vector<std::str
     if (after.find(*object.fact))
       differences.push_back("left over: " + std::string(manifest::name_of(object.fact->kind)) + " \"" +
                             std::string(object.fact->name) + '"');
-  for (const char *table : {"gallery_migrations", "gallery_migrations_lock"})
+  for (const auto &table : done.ledgers)
     if (after.has_table(table))
-      differences.push_back(std::string("left over: table \"") + table + '"');
+      differences.push_back("left over: table \"" + table + '"');
 }
 
 void compare_ledger(const Survey &after, std::size_t migrations, std::vector<std::string> &differences) {
@@ -80,7 +80,7 @@ Comparison own_drift(const backend::Spi &spi, const Survey &survey, const Identi
   };
   // Indexes and triggers of Gallery's tables, and whatever else is theirs, go with them.
   std::set<std::tuple<Kind, std::string, std::string>> going;
-  std::set<std::string> tables = {"gallery_migrations", "gallery_migrations_lock"};
+  std::set<std::string> tables(plan.ledgers.begin(), plan.ledgers.end());
   std::set<std::string> overrides;
   for (const auto &object : plan.objects) {
     if (object.fact->kind == Kind::Table)

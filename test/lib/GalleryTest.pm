@@ -13,7 +13,7 @@ use IPC::Run       ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(root new_node gallery state_of revert token);
+our @EXPORT = qw(root new_node gallery state_of revert start_session token);
 
 my %templates;
 
@@ -67,6 +67,15 @@ sub state_of
 	die "nothing to compare\n" if length $dump < 10000 || $listing !~ /^table\|/m;
 	utf8::encode($dump) if utf8::is_utf8($dump);
 	return 'dump ' . sha256_hex($dump) . "\n$listing";
+}
+
+# Starts psql with these statements as a session that goes on by itself; finish() of the result waits for it. What it prints and
+# what is reported, with SQLSTATEs, goes to the two references.
+sub start_session
+{
+	my ($node, $database, $name, $out, $err, @statements) = @_;
+	return IPC::Run::start([ 'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d', $node->connstr($database) . " application_name=$name", map { ('-c', $_) } @statements ],
+		'<', \undef, '>', $out, '2>', $err, IPC::Run::timeout(60));
 }
 
 # Runs the revert by psql. Options: before and after, statements around it; user, a role to connect as; for instead, another statement.

@@ -5,6 +5,7 @@ use warnings FATAL => 'all';
 
 use Fixture;
 use Fixture::Facts;
+use Owner qw(owned_by);
 use Test::More;
 use Twin qw(ledger_differences);
 
@@ -35,6 +36,17 @@ foreach my $old (sort keys %$renamed)
 	next if $released eq '';
 	reverts("$old, released name not recorded: renamed", { %base, native => $count, rows => 0 },
 		rename_row($released, $old));
+}
+
+# The same with the time at which the old name was recorded: the row needs a new name and a new time, in one statement.
+foreach my $old (grep { $renamed->{$_} } sort keys %$renamed)
+{
+	my $released = $renamed->{$old};
+	my ($before) = grep { $_ lt $old } reverse @immich;
+	my ($case) = $twin->attempts(
+		Fixture->new(assets => 200, generation => $position{$released} > 77 ? 'v5.2' : 'v4.3.3', native => $position{$released} > 64 ? $position{$released} : 68, rows => 0),
+		["UPDATE kysely_migrations SET name = '$old', timestamp = (SELECT timestamp FROM kysely_migrations WHERE name = '$before') WHERE name = '$released';"]);
+	like($case->{out}, qr/^returned v/, "$old, released name not recorded: renamed, from its own time");
 }
 my $duration = '1776735180298-ChangeDurationToInteger';
 my $person_index = '1773846750001-AddPersonNameTrigramIndex';
@@ -209,8 +221,8 @@ like($cases[0]{out}, qr/^returned .*\n\Q$immich[33]\E,2026-[0-9T:.-]+Z\n/s,
 my $settings = q(SELECT coalesce(d.datname || ' ', '') || r.rolname || ' ' || array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s
   JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase ORDER BY 1;);
 my $roles = q(CREATE ROLE test_server; CREATE ROLE test_other; ALTER ROLE test_server SET jit = off; ALTER ROLE test_server SET work_mem = '5MB';
-  ALTER ROLE test_server IN DATABASE work SET jit = off; ALTER ROLE test_other SET jit = off; ALTER ROLE CURRENT_USER SET jit = off;
-  ALTER TABLE kysely_migrations OWNER TO test_server;);
+  ALTER ROLE test_server IN DATABASE work SET jit = off; ALTER ROLE test_other SET jit = off; ALTER ROLE CURRENT_USER SET jit = off;)
+  . owned_by('test_server');
 @cases = $twin->attempts(Fixture->new(generation => 'v5.8', rows => 0),
 	[ $roles, $settings ],
 	[ "$roles ALTER ROLE test_server SET jit = on;", $settings ],

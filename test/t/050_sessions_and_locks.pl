@@ -140,4 +140,106 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_progress_vacuum});
 	succeeds('then the revert succeeds');
 }
+# What holds no table: an index that is rebuilt, a child table elsewhere. The time is bounded all the same, and it is the time for
+# all locks together.
+{
+	my $holder = client('photos', 'holder');
+	my $second = client('photos', 'second');
+	my $took = sub {
+		my ($limit) = @_;
+		my $start = time;
+		my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '$limit';");
+		return ($err, time - $start);
+	};
+	$holder->query_safe('BEGIN; REINDEX INDEX asset_pkey;');
+	my ($err, $time) = $took->('500ms');
+	like($err, qr/^ERROR:  55P03: could not read the database within 500 ms\n.*application "holder".*AccessExclusiveLock on index "asset_pkey"/ms, 'an index that is rebuilt: its session is named');
+	cmp_ok($time, '<', 4, 'in time');
+	$holder->query_safe('ROLLBACK; CREATE SCHEMA own; CREATE TABLE own.kid () INHERITS (asset); CREATE TABLE own.follower (p uuid REFERENCES person (id) ON DELETE CASCADE);');
+	$holder->query_safe('BEGIN; LOCK TABLE own.kid IN ACCESS EXCLUSIVE MODE;');
+	($err, $time) = $took->('500ms');
+	like($err, qr/^ERROR:  55P03: .*application "holder"/ms, 'a child table elsewhere that is locked: its session is named');
+	cmp_ok($time, '<', 4, 'in time');
+	$holder->query_safe('ROLLBACK; BEGIN; LOCK TABLE own.follower IN ACCESS EXCLUSIVE MODE;');
+	for my $limit ('300ms', '0')
+	{
+		($err, $time) = $took->($limit);
+		like($err, qr/^ERROR:  55P03: another session got in the way of a step\n.*^DETAIL:  Step: clean, person\./ms, "limit $limit: a table of somebody's own that a cascade needs");
+		cmp_ok($time, '<', 4, 'in time');
+	}
+	$holder->query_safe('ROLLBACK; SET client_min_messages = error; DROP SCHEMA own CASCADE;');
+
+	$holder->query_safe('BEGIN; LOCK TABLE album IN ACCESS EXCLUSIVE MODE;');
+	$second->query_safe('BEGIN; LOCK TABLE asset IN ROW EXCLUSIVE MODE;');
+	my $release = IPC::Run::start([ 'sh', '-c', 'sleep 2; kill ' . $holder->query_safe('SELECT pg_backend_pid()') ]);
+	($err, $time) = $took->('3s');
+	$release->finish;
+	like($err, qr/^ERROR:  55P03: could not lock table "asset" within 3000 ms/m, 'first one in the way, then another: refused');
+	cmp_ok($time, '<', 4.5, 'after the time for all together');
+	$second->query_safe('ROLLBACK;');
+	eval { $_->quit } for $holder, $second;
+}
+
+# Who changes the catalog needs no lock on a table. That shows only when a step meets it: an error like that of any lock.
+for my $case ([ 'a table', 'GRANT SELECT ON user_group TO pg_monitor' ], [ 'a function', 'GRANT EXECUTE ON FUNCTION library_after_insert() TO pg_monitor' ])
+{
+	my ($what, $statement) = @$case;
+	my $granter = client('photos', 'granter');
+	$granter->query_safe("BEGIN; $statement;");
+	my ($out, $text) = ('', '');
+	my $reverter = start_session($node, 'photos', 'reverter', \$out, \$text, token(), $ignore, 'BEGIN', 'SELECT gallery_revert()', 'ROLLBACK');
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reverter' AND wait_event_type = 'Lock'}), "rights on $what are granted meanwhile");
+	$granter->query_safe('COMMIT;');
+	$reverter->finish;
+	like($text, qr/^ERROR:  55P03: another session got in the way of a step$/m, 'which is no internal error');
+	$granter->query_safe($statement =~ s/GRANT/REVOKE/r =~ s/ TO / FROM /r);
+	$granter->quit;
+	succeeds('and the next try succeeds');
+}
+
+# Two sessions, one of which goes on as soon as the other waits between two tries for its locks.
+sub meanwhile
+{
+	my ($database, $statement, $first, $then) = @_;
+	my $rival = client($database, 'rival');
+	$rival->query_safe("BEGIN; LOCK TABLE album IN ROW EXCLUSIVE MODE; $first");
+	my ($out, $err) = ('', '');
+	my $one = start_session($node, $database, 'one', \$out, \$err, token(), $ignore, q{SET gallery.revert_lock_timeout = '20s'}, $statement);
+	my $waits = $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'one' AND wait_event_type = 'Extension'});
+	$then->($rival);
+	$one->finish;
+	$rival->quit;
+	return ($waits, $out, $err);
+}
+
+# A repair that finds a Gallery under its locks is no revert.
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE reverted TEMPLATE photos');
+	revert($node, 'reverted');
+	$node->safe_psql('reverted', q{UPDATE kysely_migrations SET timestamp = '2027-01-01T00:00:00.000Z' WHERE name = (SELECT min(name) FROM kysely_migrations)});
+	my ($waits, $out, $err) = meanwhile('reverted', 'SELECT immich_repair_migration_order()', '', sub {
+		$_[0]->query_safe(q{CREATE TABLE user_group (id uuid, name text); INSERT INTO kysely_migrations VALUES ('1774300000000-CreateUserGroupTables', '2026-12-01T00:00:00.000Z'); COMMIT;});
+	});
+	ok($waits, 'a repair waits');
+	like($err, qr/^ERROR:  55000: this is a Gallery database$/m, 'and refuses what has become a Gallery meanwhile');
+	is($node->safe_psql('reverted', q{SELECT to_regclass('public.user_group')}), 'user_group', 'nothing is dropped');
+	$node->safe_psql('postgres', 'DROP DATABASE reverted');
+}
+
+# A table that is made anew meanwhile is locked before it is read.
+{
+	gallery($node, 'newer', '--generation', 'v5.8');
+	$node->safe_psql('newer', 'DELETE FROM asset_favorite');
+	my $new = q{ALTER TABLE asset_favorite RENAME TO o; CREATE TABLE asset_favorite (LIKE o INCLUDING ALL); SET LOCAL client_min_messages = error; DROP TABLE o CASCADE; COMMIT;
+BEGIN; INSERT INTO asset_favorite ("assetId", "userId") SELECT id, "ownerId" FROM asset ORDER BY id LIMIT 3;};
+	my ($waits, $out, $err) = meanwhile('newer', 'SELECT gallery_revert()', '', sub {
+		my ($rival) = @_;
+		$rival->query_safe($new);
+		usleep(500_000);
+		$rival->query_safe('COMMIT;');
+	});
+	ok($waits, 'a revert waits');
+	like($out, qr/^v3\.3\.5$/m, 'and succeeds') or diag $err;
+	is($node->safe_psql('newer', 'SELECT count(*) FROM asset WHERE "isFavorite"'), '3', 'the favourites that were added to a table made meanwhile are there');
+}
 done_testing();

@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use GalleryTest;
+use Owner qw(owned_by);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -51,10 +52,11 @@ for my $name ($strange, "new\nline", 'x' x 63, 'UPPER Case', "Zo\x{c3}\x{ab} \x{
 {
 	my $quoted = $name =~ /""/ ? $name : $name =~ s/"/""/gr;
 	my $label = $name =~ s/\s/ /gr;
+	my $give = owned_by($quoted =~ s/""/"/gr);
 	attempt("own table $label", qq{CREATE TABLE "$quoted" (id int PRIMARY KEY, "$quoted" text); CREATE INDEX ON "$quoted" ("$quoted");}, 'reverted', qq{SELECT to_regclass('"' || \$q\$$quoted\$q\$ || '"') IS NOT NULL});
 	attempt("dependent view $label", qq{CREATE VIEW "$quoted" AS SELECT name FROM shared_space;}, [ '2BP01', 'depends on column name of table (public\.)?shared_space' ]);
 	attempt("unknown migration $label", qq{INSERT INTO kysely_migrations VALUES (\$q\$$name\$q\$, '2026-01-01T00:00:00.000Z');}, [ '0A000', quotemeta($name) ]);
-	attempt("owner $label", qq{CREATE ROLE "$quoted"; ALTER TABLE public.kysely_migrations OWNER TO "$quoted"; ALTER ROLE "$quoted" SET jit = off;}, 'reverted',
+	attempt("owner $label", qq{CREATE ROLE "$quoted"; $give ALTER ROLE "$quoted" SET jit = off;}, 'reverted',
 		qq{SELECT setconfig IS NULL FROM (SELECT 1) x LEFT JOIN pg_db_role_setting s ON setrole = \$q\$"$quoted"\$q\$::regrole}, 'newer') if $name ne 'select';
 	attempt("workflow $label", qq{UPDATE workflow SET name = \$q\$$name\$q\$;}, 'reverted', undef, 'newer') if $name ne 'select';
 }
@@ -141,6 +143,8 @@ attempt('a rule that keeps pets', 'CREATE RULE r AS ON DELETE TO person DO INSTE
 attempt('a trigger that keeps pets', 'CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$; CREATE TRIGGER keep BEFORE DELETE ON person FOR EACH ROW EXECUTE FUNCTION keep();', [ '55000', 'person' ]);
 attempt('a trigger that keeps permissions', 'CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$; CREATE TRIGGER keep BEFORE UPDATE ON api_key FOR EACH ROW EXECUTE FUNCTION keep();', [ '55000', 'of \d+ rows of table "api_key" only 0 could be changed' ]);
 attempt('a rule that keeps permissions', 'CREATE RULE r AS ON UPDATE TO api_key DO INSTEAD NOTHING;', [ '55000', 'api_key' ]);
+attempt('a trigger that keeps what a cascade deletes', 'CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$; CREATE TRIGGER keep BEFORE DELETE ON memory_asset FOR EACH ROW EXECUTE FUNCTION keep();'
+	  . q{INSERT INTO memory_asset ("memoriesId", "assetId") SELECT m.id, a.id FROM memory m, (SELECT id FROM asset LIMIT 2) a WHERE m.type = 'rule' ON CONFLICT DO NOTHING;}, [ '55000', 'rows of table "memory_asset" would point to nothing' ]);
 attempt('a trigger that only watches', 'CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN old; END $f$; CREATE TRIGGER watch BEFORE DELETE ON memory FOR EACH ROW EXECUTE FUNCTION watch();', 'reverted', $immich);
 attempt('a trigger that brings ledger rows back', 'CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO kysely_migrations VALUES (old.name, old.timestamp); RETURN old; END $f$; CREATE TRIGGER back AFTER DELETE ON kysely_migrations FOR EACH ROW EXECUTE FUNCTION back();', [ '55000', 'kysely_migrations' ]);
 attempt('a trigger that deletes more', 'CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN DELETE FROM public.album; RETURN old; END $f$; CREATE TRIGGER more AFTER DELETE ON memory FOR EACH ROW EXECUTE FUNCTION more();', [ '55000', 'album' ]);
@@ -162,9 +166,25 @@ attempt('a domain over a row type', 'CREATE DOMAIN space AS shared_space;', [ '2
 attempt('an array of a row type', 'CREATE TABLE own (s shared_space[]);', [ '2BP01', 'own' ]);
 attempt('a key of a table of its own', 'CREATE TABLE own (p uuid REFERENCES person (id) ON DELETE CASCADE, s uuid REFERENCES user_group (id));', [ '2BP01', 'own' ]);
 attempt('a cascade into a table of its own', 'CREATE TABLE own (p uuid REFERENCES person (id) ON DELETE CASCADE); INSERT INTO own SELECT id FROM person;', [ '55000', 'own' ]);
+attempt('a deferred key of its own', 'CREATE TABLE own (p uuid REFERENCES person (id) DEFERRABLE INITIALLY DEFERRED);', 'reverted', $immich);
+attempt('a deferred trigger of its own', 'CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$; CREATE CONSTRAINT TRIGGER later AFTER UPDATE OR DELETE ON asset DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION later();', 'reverted', undef, 'newer');
+attempt("its own $_", "CREATE TABLE $_ (id int);", 'reverted', "SELECT to_regclass('public.$_') IS NOT NULL") for qw(gallery_migrations gallery_migrations_lock);
+attempt("a native table that is missing: $_", qq{DROP TABLE $_ CASCADE;}, [ '55000', "Immich's own tables are not as Immich makes them.*$_" ], undef, 'newer') for qw(partner album_user);
+attempt('a duration of another type', 'ALTER TABLE asset ALTER duration TYPE bigint;', [ '55000', "Immich's own tables are not as Immich makes them.*bigint" ], undef, 'newer');
+attempt('parameters of another type', 'ALTER TABLE asset_edit ALTER parameters TYPE json;', [ '55000', "Immich's own tables are not as Immich makes them" ], undef, 'newer');
+attempt('a creation time of another type', 'ALTER TABLE version_history ALTER "createdAt" DROP DEFAULT, ALTER "createdAt" TYPE text;', 'reverted', $immich);
 attempt('an event trigger that raises', 'CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION \'no % today\', tg_tag; END $f$; CREATE EVENT TRIGGER no ON sql_drop EXECUTE FUNCTION no();', [ 'P0001', 'no DROP TRIGGER today' ]);
 attempt('an open cursor on a fork table', 'DECLARE c CURSOR FOR SELECT * FROM user_group; FETCH c;', [ '55006', 'user_group' ]);
 attempt('trigger events still to come', 'ALTER TABLE user_group_member ADD CONSTRAINT own FOREIGN KEY ("userId") REFERENCES "user" (id) DEFERRABLE INITIALLY DEFERRED; INSERT INTO user_group_member ("groupId", "userId") SELECT g.id, u.id FROM user_group g, "user" u LIMIT 1;', [ '(55006|23505)', '' ]);
+
+# A client that has no letter for a name: told all the same.
+my $euro = qq{CREATE FUNCTION public."f\x{e2}\x{82}\x{ac}"() RETURNS int LANGUAGE sql AS 'SELECT 1'};
+attempt('a warning that the client has no letters for', "SET LOCAL client_encoding = UTF8; $euro; SET LOCAL client_encoding = LATIN1;", 'reverted', $immich);
+attempt('a refusal that the client has no letters for', qq{CREATE VIEW "v\x{e2}\x{82}\x{ac}" AS SELECT name FROM user_group; SET LOCAL client_encoding = LATIN1;}, [ '2BP01', 'view (public\.)?"?v\\\\xe2' ]);
+{
+	my (undef, undef, $err) = revert($node, 'photos', before => 'SET quote_all_identifiers = on; BEGIN;', after => 'ROLLBACK;');
+	unlike($err, qr/differed from a stock/, 'quote_all_identifiers: no drift that is none');
+}
 
 # Sessions with odd settings.
 for my $setting (q{search_path = ''}, 'search_path = pg_temp, nowhere', 'standard_conforming_strings = off', 'quote_all_identifiers = on', 'DateStyle = \'SQL, DMY\'', 'IntervalStyle = sql_standard', 'client_encoding = LATIN1', 'client_encoding = SJIS',

@@ -22,6 +22,21 @@ like($err, qr/^ERROR:  25006: this server is a standby and cannot be changed\n.*
 is($standby->safe_psql('photos', 'SELECT product FROM gallery_revert_status()'), 'gallery', 'the status can be read there');
 cmp_ok($standby->safe_psql('photos', 'SELECT count(*) FROM gallery_revert_plan()'), '>', 10, 'and the plan');
 
+# A revert that waits for its locks keeps nobody from reading there: what is taken and given back would stay on a standby.
+{
+	my $writer = $primary->background_psql('photos');
+	$writer->query_safe('BEGIN; LOCK TABLE "user" IN ROW EXCLUSIVE MODE;');
+	my ($text, $errors) = ('', '');
+	my $waiting = start_session($primary, 'photos', 'waiting', \$text, \$errors, token(), 'SET gallery.revert_ignore_sessions = on', q{SET gallery.revert_lock_timeout = '3s'}, 'SELECT gallery_revert()');
+	ok($primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Extension'}), 'a revert waits');
+	$primary->wait_for_catchup($standby, 'replay');
+	is($standby->safe_psql('photos', q{SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'}), '0', 'and holds nothing on the standby');
+	$waiting->finish;
+	like($errors, qr/could not lock table "user"/, 'until it gives up');
+	$writer->query_safe('ROLLBACK;');
+	$writer->quit;
+}
+
 # Publications. A fork table leaves the publications that name it as the server does it for every table that is dropped: with no
 # error. The publication stays, with its other tables; it is not the publication that depends on the table.
 $primary->safe_psql('photos', 'CREATE PUBLICATION everything FOR ALL TABLES');

@@ -3,6 +3,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use GalleryTest;
+use Owner qw(owned_by);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,25 +14,7 @@ $node->safe_psql('postgres', 'CREATE ROLE immich LOGIN; CREATE ROLE member LOGIN
 gallery($node, 'photos');
 # As on many installations: Immich's role owns the database and everything in it, but is no superuser; the administrator has installed
 # the extension and lets that role use it.
-$node->safe_psql('photos', <<'SQL');
-ALTER DATABASE photos OWNER TO immich;
-ALTER SCHEMA public OWNER TO immich;
-DO $$
-DECLARE r record;
-BEGIN
-  FOR r IN SELECT oid::regclass AS t FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
-      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e') LOOP
-    EXECUTE format('ALTER TABLE %s OWNER TO immich', r.t);
-  END LOOP;
-  FOR r IN SELECT p.oid::regprocedure AS f FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
-      AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e') LOOP
-    EXECUTE format('ALTER ROUTINE %s OWNER TO immich', r.f);
-  END LOOP;
-  FOR r IN SELECT t.oid::regtype AS t FROM pg_type t WHERE typnamespace = 'public'::regnamespace AND typtype = 'e' LOOP
-    EXECUTE format('ALTER TYPE %s OWNER TO immich', r.t);
-  END LOOP;
-END $$;
-SQL
+$node->safe_psql('photos', 'ALTER DATABASE photos OWNER TO immich; ALTER SCHEMA public OWNER TO immich; ' . owned_by('immich'));
 my @functions = split /\n/, $node->safe_psql('photos', q{SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'gallery_revert' ORDER BY 1});
 cmp_ok(scalar @functions, '>=', 4, scalar(@functions) . ' functions');
 
@@ -88,6 +71,36 @@ for my $case ([ 'ALTER TABLE user_group OWNER TO guest', 'table "user_group" bel
 	(undef, undef, $err) = revert($node, 'photos', user => 'immich', before => 'BEGIN;', after => 'ROLLBACK;');
 	like($err, qr/^ERROR:  42501: .*$text/ms, "$sql: refused, with what is missing");
 	$node->safe_psql('photos', $sql =~ s/guest/immich/r);
+}
+
+# A superuser runs what the owner has planted with the owner's rights.
+{
+	my $escalate = q{CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN ALTER ROLE immich SUPERUSER; RETURN NULL; END $f$};
+	$node->safe_psql('photos', "SET SESSION AUTHORIZATION immich; $escalate; CREATE TRIGGER own AFTER DELETE ON kysely_migrations FOR EACH STATEMENT EXECUTE FUNCTION own();");
+	(undef, undef, $err) = revert($node, 'photos');
+	like($err, qr/^ERROR:  42501: must be superuser to alter superuser|^ERROR:  42501: permission denied to alter role/m, 'a trigger of the owner: not with the rights of a superuser');
+	$node->safe_psql('photos', 'DROP TRIGGER own ON kysely_migrations; DROP FUNCTION own();');
+	$node->safe_psql('photos', q{SET SESSION AUTHORIZATION immich; CREATE FUNCTION own(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
+  IF current_user <> 'immich' THEN RAISE EXCEPTION 'run as %', current_user; END IF; RETURN 1; END $f$; CREATE INDEX own ON kysely_migrations (own(name));});
+	for my $function (qw(gallery_revert_status gallery_revert_plan gallery_revert_check immich_inventory immich_recovery_advice))
+	{
+		(my $code, undef, $err) = $node->psql('photos', "SELECT * FROM $function()");
+		is("$code $err", '0 ', "a function of an index: $function() runs it as the owner");
+	}
+	is((revert($node, 'photos', before => 'BEGIN;', after => 'ROLLBACK;'))[1], 'v2.7.5', 'and so does the revert');
+	$node->safe_psql('photos', 'DROP INDEX own; DROP FUNCTION own(text);');
+}
+# A view that stands where Immich has a table is not looked at at all.
+{
+	$node->safe_psql('postgres', 'CREATE DATABASE odd; GRANT CREATE ON DATABASE odd TO guest');
+	$node->safe_psql('odd', 'CREATE EXTENSION gallery_revert; GRANT CREATE ON SCHEMA public TO guest');
+	$node->safe_psql('odd', q{SET SESSION AUTHORIZATION guest; CREATE TABLE kysely_migrations (name varchar, timestamp varchar);
+INSERT INTO kysely_migrations VALUES ('1744910873969-InitialMigration', '2025-01-01T00:00:00Z');
+CREATE FUNCTION own() RETURNS text LANGUAGE plpgsql AS $f$ BEGIN ALTER ROLE guest SUPERUSER; RETURN '4.57.0'; END $f$;
+CREATE VIEW version_history AS SELECT 1 AS id, own() AS version, now() AS "createdAt";});
+	$node->psql('odd', "SELECT * FROM $_()") for qw(gallery_revert_status gallery_revert_plan gallery_revert_check immich_recovery_advice);
+	is($node->safe_psql('odd', q{SELECT rolsuper FROM pg_roles WHERE rolname = 'guest'}), 'f', 'a planted view gives nobody a right');
+	$node->safe_psql('postgres', 'DROP DATABASE odd');
 }
 
 # The token cannot be given by somebody who may set settings for others.

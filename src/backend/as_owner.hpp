@@ -1,0 +1,38 @@
+// Running somebody else's code with no more rights than he has.
+#pragma once
+
+#include "backend/postgres.hpp"
+
+namespace backend {
+
+/// While it lives, a superuser has the rights of `owner` only, as in the server's own maintenance commands: triggers,
+/// views and functions of indexes are the owner's code, and would otherwise run with all rights there are. Does nothing
+/// for other callers, for InvalidOid, and where the owner is a superuser as well.
+class AsOwner {
+public:
+  explicit AsOwner(Oid owner);
+  ~AsOwner();
+  AsOwner(const AsOwner &) = delete;
+  AsOwner &operator=(const AsOwner &) = delete;
+
+private:
+  friend class AsCaller;
+  Oid user_ = InvalidOid;
+  int context_ = 0;
+};
+
+/// While it lives, what an AsOwner has taken away is there again: for looking at other sessions, of which the caller
+/// may see more than the owner.
+class AsCaller {
+public:
+  explicit AsCaller(const AsOwner &within);
+  ~AsCaller();
+  AsCaller(const AsCaller &) = delete;
+  AsCaller &operator=(const AsCaller &) = delete;
+
+private:
+  Oid user_ = InvalidOid;
+  int context_ = 0;
+};
+
+} // namespace backend

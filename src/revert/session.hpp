@@ -1,0 +1,35 @@
+// How the extension's own statements run, whatever the caller's session is set to.
+#pragma once
+
+#include "backend/as_owner.hpp"
+#include "backend/local_settings.hpp"
+#include "backend/spi.hpp"
+
+namespace gallery {
+
+/// While it lives: no statement waits for a lock longer than gallery.revert_lock_timeout; rows that a policy would hide
+/// are an error, not left behind; and names are quoted only where needed, as in the manifest's definitions.
+class Bounded {
+public:
+  Bounded();
+
+private:
+  backend::LocalSettings settings_;
+};
+
+/// The owner of this database's Immich, or InvalidOid where there is none or more than one. Reads the catalog only.
+Oid immich_owner(const backend::Spi &spi);
+
+/// Bounded, and with no more rights than Immich's owner has: for all that touches Immich's tables.
+class Careful {
+public:
+  explicit Careful(const backend::Spi &spi) : owner_(immich_owner(spi)) {}
+  /// While the result lives, the caller's own rights are there again.
+  [[nodiscard]] backend::AsCaller as_caller() const { return backend::AsCaller(owner_); }
+
+private:
+  Bounded bounded_;
+  backend::AsOwner owner_;
+};
+
+} // namespace gallery
