@@ -164,7 +164,9 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 	for my $limit ('300ms', '0')
 	{
 		($err, $time) = $took->($limit);
-		like($err, qr/^ERROR:  55P03: another session got in the way of a step\n.*^DETAIL:  Step: clean, person\./ms, "limit $limit: a table of somebody's own that a cascade needs");
+		# Without any time an autovacuum that happens to be there is in the way as well.
+		my $way = $limit eq '0' ? '' : qr/another session got in the way of a step\n.*^DETAIL:  Step: clean, person\./ms;
+		like($err, qr/^ERROR:  55P03: $way/m, "limit $limit: a table of somebody's own that a cascade needs") or diag $err;
 		cmp_ok($time, '<', 4, 'in time');
 	}
 	$holder->query_safe('ROLLBACK; SET client_min_messages = error; DROP SCHEMA own CASCADE;');
