@@ -222,7 +222,11 @@ sub recover
 	make_database('immich', 'v5.9', 'immich');
 	my $dump = dump_of('immich');
 	my $damage = q(DELETE FROM album; UPDATE "user" SET name = 'nobody');
-	my ($damaged, $restore, $from_backup);
+	my ($damaged, $restore);
+	# What a restore renames the old database to.
+	my $old = sub { return grep { /^immich_before_\d{8}_\d{6}$/ } split / /, databases() };
+	my $drop_old = sub { sql('postgres', "DROP DATABASE $_") foreach $old->() };
+	my ($restore_folder, $restore_backup, $take_back) = map { $_->{text} } (grep { $_->{heading} eq '6b. Restore the dump' && $_->{language} ne 'text' } blocks($text))[ 2, 4, 5 ];
 	my $backup = "$folder/library/backups/immich-db-backup-20261120T020000-v3.3.5-pg15.20.sql.gz";
 	# As long as it is the same database in all that a dump shows.
 	my $is_restored = sub { same(dump_of('immich'), $dump, "$_[0]: the database is as it was, byte for byte") };
@@ -237,8 +241,33 @@ sub recover
 				my $file = $dump;
 				IPC::Run::run([ 'gzip' ], '<', \$file, '>', $backup) or die;
 			},
+			'6b. Restore the dump/3' => sub {
+				# Whatever fails before the database is renamed, taking back takes nothing away; and another try's database stays.
+				my ($terminal) = @_;
+				$damaged = dump_of('immich');
+				sql('postgres', 'CREATE DATABASE immich_before_restore');
+				my $unchanged = sub {
+					my ($what, $command) = @_;
+					unlike($terminal->type($command)->{output}, qr/^restored$/m, "$what: not restored");
+					return sub {
+						like($terminal->type($take_back)->{output}, qr/nothing to take back/, "$what: nothing to take back");
+						is(databases(), 'immich immich_before_restore', "$what: the databases are those from before");
+						same(dump_of('immich'), $damaged, "$what: and as they were");
+					};
+				};
+				my ($copy) = glob "$home/immich-preserved/immich-*Z";
+				rename "$copy/immich.dump", "$copy/immich.away" or die $!;
+				write_file("$copy/immich.dump", 'damaged');
+				$unchanged->('a damaged copy', $restore_folder)->();
+				rename "$copy/immich.away", "$copy/immich.dump" or die $!;
+				$unchanged->('no backup named', 'backup=/nowhere; ' . $restore_backup . 'unset backup')->();
+				my $other = $node->background_psql('immich');
+				my $still = $unchanged->('the database is in use', $restore_folder);
+				$other->quit;
+				$still->();
+			},
 			'6b. Restore the dump/5' => sub {
-				sql('postgres', 'DROP DATABASE immich_before_restore');
+				$drop_old->();
 				sql('immich', $damage);
 			},
 			'6c. Repair the order of the ledger/1' => sub {
@@ -280,7 +309,7 @@ sub recover
 				like($shown, qr/^restored\n\z/m, 'restored, the page says, must be the last line');
 				$is_restored->('restored from a backup');
 				# Backups of v2.4 and older hold the whole server.
-				sql('postgres', 'DROP DATABASE immich_before_restore');
+				$drop_old->();
 				my $cluster = output_of('pg_dumpall', '-d', $node->connstr('postgres'), '--clean', '--if-exists', '--exclude-database=fixture_*');
 				sql('immich', $damage);
 				$damaged = dump_of('immich');
@@ -291,10 +320,15 @@ sub recover
 			},
 			'6b. Restore the dump/6' => sub {
 				same(dump_of('immich'), $damaged, 'taken back: the database is what it was before');
-				is(databases(), 'immich', 'and the only one');
+				is(databases(), 'immich immich_before_restore', 'and the only one but for that of another try');
+				# A second time, or after the old database is gone, there is nothing to take back.
+				like($_[1]->type($take_back)->{output}, qr/nothing to take back/, 'and once is enough');
+				$_[1]->type("renamed=immich_before_20260101_000000\n$take_back");
+				same(dump_of('immich'), $damaged, 'nothing is dropped when the old database is not there');
+				$_[1]->type('renamed=');
 			},
 			'6b. Restore the dump/7' => sub { is($_[0], "./library/upload/new.jpg\n", 'what is not in the dump is listed') },
-			'6b. Restore the dump/8' => sub { is(databases(), 'immich', 'the old database is gone'); $is_restored->('at the end') },
+			'6b. Restore the dump/8' => sub { is(databases(), 'immich immich_before_restore', 'the old database is gone'); $is_restored->('at the end') },
 			'6c. Repair the order of the ledger/1' => sub {
 				like($_[0], qr/immich_repair_migration_order.*repaired the ledger: 1 change/s, 'the order is repaired');
 				is(sql('immich', 'SELECT array_agg(name ORDER BY timestamp, name) = array_agg(name ORDER BY name) FROM kysely_migrations'), 't', 'and right');
@@ -303,7 +337,7 @@ sub recover
 		});
 	is_deeply(\@failures, [], "$name: every block runs") or diag(join "\n", @failures);
 	is(sql('immich', q(SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert')), '0', 'no extension is left');
-	sql('postgres', 'DROP DATABASE immich');
+	sql('postgres', "DROP DATABASE $_") foreach qw(immich immich_before_restore);
 	return $ran;
 }
 
