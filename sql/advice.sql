@@ -8,7 +8,7 @@ SELECT version FROM version_history ORDER BY "createdAt";
 SELECT * FROM immich_recovery_advice();
 SELECT * FROM immich_recovery_advice('v3.0.3');
 SELECT * FROM immich_recovery_advice('v2.6.3');
-SELECT advice, pin, reason FROM immich_recovery_advice('2.7.0');
+SELECT * FROM immich_recovery_advice('2.7.0');
 
 -- A newer release ran and left no start.
 BEGIN;
@@ -34,11 +34,22 @@ DELETE FROM kysely_migrations WHERE name = '1773242919341-EncodedVideoAssetFiles
 SELECT * FROM immich_recovery_advice();
 ROLLBACK;
 
+-- An emptied ledger beside Immich's tables, with a dump of a known release and without.
+BEGIN;
+DELETE FROM kysely_migrations;
+SELECT * FROM immich_recovery_advice();
+DELETE FROM version_history;
+SELECT advice, pin, steps FROM immich_recovery_advice();
+ROLLBACK;
+
 -- Rows out of order: the advice, the plan, the repair, and nothing left to repair.
 UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z' WHERE name IN ('1773242919341-EncodedVideoAssetFiles', '1772609167000-UpdateOpusCodecName');
 SELECT * FROM immich_recovery_advice();
 SELECT phase, kind, object, reason, rows, statement FROM gallery_revert_plan();
 \set before `test/lib/dump-hash regress_advice`
+-- The dump's session may take a moment to end.
+DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend') LOOP
+  PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$;
 SELECT immich_repair_migration_order();
 SET gallery.revert_token = 'yes';
 SELECT immich_repair_migration_order();

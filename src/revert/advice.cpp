@@ -10,28 +10,42 @@ namespace gallery {
 
 namespace {
 
-constexpr const char *stop = "docker compose stop immich-server immich-machine-learning";
-constexpr const char *preserve = "scripts/preserve-state.sh --docker immich_postgres";
-constexpr const char *psql = "docker compose exec database psql --username=postgres --dbname=immich";
+// The steps are pasted into a terminal, maybe all at once: none waits for input or takes the lines after it (so no
+// "exec -i"), but the last, which shows the log until it is interrupted.
+using Steps = std::vector<std::string>;
 
-/// The first and the last release that ran TypeORM's migrations and then this ledger's, and the one Immich recommends.
+constexpr const char *stop = "docker compose stop immich-server immich-machine-learning";
+constexpr const char *preserve = "gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install .";
+constexpr const char *psql = "docker exec immich_postgres psql -U postgres -d immich";
+
+/// The release that ran TypeORM's migrations and then this ledger's, and that Immich recommends.
 constexpr const char *typeorm_bridge = "v1.132.3";
 
-std::vector<std::string> pin_and_start(const std::string &tag) {
-  return {stop, "sed -i 's/^IMMICH_VERSION=.*/IMMICH_VERSION=" + tag + "/' .env",
+/// Sets the tag and starts. The tag is set whether or not .env has a line for it, and the file keeps its owner.
+Steps pin_and_start(const std::string &tag) {
+  return {"cp .env .env.before && { grep -v '^IMMICH_VERSION=' .env.before; echo IMMICH_VERSION=" + tag + "; } > .env",
           "docker compose pull immich-server immich-machine-learning", "docker compose up -d",
           "docker compose logs --follow immich-server"};
 }
 
-std::vector<std::string> restore_and_start(const std::string &tag) {
-  return {stop,
-          preserve,
-          "docker compose exec database dropdb --username=postgres --force immich",
-          "docker compose exec database createdb --username=postgres immich",
-          "gunzip --stdout YOUR_DUMP.sql.gz | docker compose exec -T database psql --username=postgres --dbname=immich "
-          "--single-transaction --set=ON_ERROR_STOP=on",
-          "sed -i 's/^IMMICH_VERSION=.*/IMMICH_VERSION=" + tag + "/' .env",
-          "docker compose up -d"};
+Steps operator+(Steps steps, const Steps &more) {
+  steps.insert(steps.end(), more.begin(), more.end());
+  return steps;
+}
+
+/// The restore itself is a page, not a line: it differs with the kind of dump, and it keeps the old database.
+Steps restore_and_start(const std::string &tag) {
+  Steps const restore = {stop, preserve,
+                         "# restore: gallery_revert/docs/recovery.md, step 6b (renames the database, drops nothing)"};
+  if (tag.empty())
+    return restore + Steps{"# start with the tag of the dump: gallery_revert/docs/recovery.md, step 6a"};
+  return restore + pin_and_start(tag);
+}
+
+/// Stops, preserves, shows the plan, runs a function that wants the token.
+Steps run_with_token(const std::string &function) {
+  return {stop, preserve, std::string(psql) + " -c 'SELECT * FROM gallery_revert_plan()'",
+          std::string(psql) + " -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -c 'SELECT " + function + "()'"};
 }
 
 std::string plural(int count, const char *what) {
@@ -62,13 +76,14 @@ Advice advise_revert(const Identity &identity) {
                   plural(static_cast<int>(identity.ran.size()), "migration") +
                   " of Gallery recorded), on which Immich does not run";
   advice.pin = target == nullptr ? "" : std::string(target->tag);
-  advice.steps = {
-      stop, preserve, std::string(psql) + " --command='SELECT * FROM gallery_revert_plan()'",
-      std::string(psql) +
-          " --command=\"SET gallery.revert_token = 'i_accept_data_loss'\" --command='SELECT gallery_revert()'",
-      std::string(psql) + " --command='DROP EXTENSION gallery_revert'"};
-  auto const start = pin_and_start(advice.pin);
-  advice.steps.insert(advice.steps.end(), start.begin() + 1, start.end());
+  // The names of the images as well, and the jobs that only Gallery knows.
+  advice.steps = run_with_token("gallery_revert") +
+                 Steps{std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
+                       "docker exec immich_redis redis-cli -n 0 FLUSHDB",
+                       "sed -i.before -e 's#ghcr.io/open-noodle/gallery-server:#ghcr.io/immich-app/immich-server:#'"
+                       " -e 's#ghcr.io/open-noodle/gallery-ml:#ghcr.io/immich-app/immich-machine-learning:#'"
+                       " docker-compose.yml"} +
+                 pin_and_start(advice.pin);
   return advice;
 }
 
@@ -87,11 +102,7 @@ std::optional<Advice> advise_repair(const Identity &identity, const manifest::Im
                     plural(static_cast<int>(changes.size()), "row") +
                     "), which every release refuses; the migrations themselves are all there";
   advice.pin = fits.tag;
-  advice.steps = {stop, preserve, std::string(psql) + " --command='SELECT * FROM gallery_revert_plan()'",
-                  std::string(psql) + " --command=\"SET gallery.revert_token = 'i_accept_data_loss'\" "
-                                      "--command='SELECT immich_repair_migration_order()'"};
-  auto const start = pin_and_start(advice.pin);
-  advice.steps.insert(advice.steps.end(), start.begin() + 1, start.end());
+  advice.steps = run_with_token("immich_repair_migration_order") + pin_and_start(advice.pin);
   return advice;
 }
 
@@ -108,8 +119,7 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     advice.reason = std::string(wanted.tag) + " was started here, yet " + none_ran +
                     ": it ran with DB_SKIP_MIGRATIONS, or an older dump came after it";
     advice.pin = wanted.tag;
-    advice.steps = pin_and_start(advice.pin);
-    advice.steps.insert(advice.steps.begin() + 1, "sed -i '/^DB_SKIP_MIGRATIONS=/d' .env");
+    advice.steps = Steps{stop, "sed -i.before-skip '/^DB_SKIP_MIGRATIONS=/d' .env"} + pin_and_start(advice.pin);
     return advice;
   }
   bool const known = last != nullptr && last->migrations == identity.native_migrations;
@@ -119,14 +129,14 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     advice.pin = fits.tag;
     advice.reason = none_ran + "; no release has exactly the " + plural(identity.native_migrations, "migration") +
                     " that ran here, and " + advice.pin + " is the oldest that goes on from them";
-    advice.steps = pin_and_start(advice.pin);
+    advice.steps = Steps{stop} + pin_and_start(advice.pin);
     return advice;
   }
   advice.advice = "roll_back";
   advice.pin = known ? last->tag : fits.tag;
   advice.reason = none_ran + "; Immich runs them all in one transaction, so the failed update changed nothing and " +
                   advice.pin + " may be started again";
-  advice.steps = pin_and_start(advice.pin);
+  advice.steps = Steps{stop} + pin_and_start(advice.pin);
   return advice;
 }
 
@@ -140,13 +150,42 @@ Advice advise_typeorm() {
                               "v1.136.0 can take it further, and ") +
                   typeorm_bridge + " is the one to use, before any newer release";
   advice.pin = typeorm_bridge;
-  advice.steps = pin_and_start(typeorm_bridge);
-  advice.steps.insert(advice.steps.begin() + 1, preserve);
+  advice.steps = Steps{stop, preserve} + pin_and_start(typeorm_bridge);
   return advice;
 }
 
+namespace {
+
+/// A ledger on which no release starts and which no repair mends; `tag` is the one that the dump may be of.
+std::optional<Advice> advise_broken(const Survey &survey, const Identity &identity, const std::string &tag) {
+  bool const empty = identity.native_migrations == 0;
+  // A release that is too new was started: it made its ledger and went no further.
+  if (empty && survey.has_table("migrations") && survey.has_table("assets"))
+    return advise_typeorm();
+  bool const emptied = empty && (survey.has_table("asset") || survey.has_table("assets") || survey.has_table("user"));
+  if (!emptied && identity.missing.empty())
+    return std::nullopt;
+  Advice advice;
+  advice.advice = "restore_backup";
+  if (emptied)
+    advice.reason = "the ledger is empty although Immich's tables are there, so every release begins with the first "
+                    "migration and fails";
+  else
+    advice.reason = "migration \"" + identity.missing.front() + "\" is not recorded although later ones are (" +
+                    plural(static_cast<int>(identity.missing.size()), "migration") +
+                    " missing), so no release starts on this database";
+  advice.pin = tag;
+  advice.steps = restore_and_start(tag);
+  return advice;
+}
+
+} // namespace
+
 Advice advise(const Survey &survey, const Identity &identity, const std::optional<std::string> &wanted) {
   enforce(check_migrations(identity));
+  // Whatever release is wanted, and be it one of Gallery's own.
+  if (identity.is_gallery)
+    return advise_revert(identity);
   const manifest::ImmichRelease *target = nullptr;
   if (wanted) {
     target = find_release(*wanted);
@@ -157,24 +196,15 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
                                  std::string(manifest::immich_releases().back().tag) + ".",
                              "Give a tag such as v2.7.5, or none: SELECT * FROM immich_recovery_advice();");
   }
-  if (identity.is_gallery)
-    return advise_revert(identity);
-
   const auto *last = last_started(survey);
-  Advice advice;
-  if (!identity.missing.empty()) {
-    advice.advice = "restore_backup";
-    advice.reason = "migration \"" + identity.missing.front() + "\" is not recorded although later ones are (" +
-                    plural(static_cast<int>(identity.missing.size()), "migration") +
-                    " missing), so no release starts on this database";
-    advice.pin = target != nullptr ? target->tag : last != nullptr ? last->tag : std::string_view();
-    advice.steps = restore_and_start(advice.pin.empty() ? "THE_TAG_OF_THE_DUMP" : advice.pin);
-    return advice;
-  }
+  const auto *started = target != nullptr ? target : last;
+  if (auto broken = advise_broken(survey, identity, started == nullptr ? "" : std::string(started->tag)))
+    return *broken;
   const auto *fits = choose_target(identity.native_migrations, Version());
   if (auto repair = advise_repair(identity, *fits))
     return *repair;
 
+  Advice advice;
   bool const asked = target != nullptr;
   if (!asked)
     target = last;
@@ -185,12 +215,14 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
     advice.advice = "fix_forward";
     advice.reason = "version_history does not say which known release ran last; " + fitting;
     advice.pin = fits->tag;
-    advice.steps = pin_and_start(advice.pin);
+    advice.steps = Steps{stop} + pin_and_start(advice.pin);
   } else if (target->migrations == identity.native_migrations) {
     advice.advice = "none";
     advice.reason = "the database is what Immich " + std::string(target->tag) +
                     " expects: " + plural(identity.native_migrations, "migration") + ", in order";
     advice.pin = target->tag;
+    // The cause may still be another tag in .env.
+    advice.steps = Steps{stop} + pin_and_start(advice.pin);
   } else if (target->migrations > identity.native_migrations) {
     advice = advise_older_database(identity, *target, last, *fits);
   } else {
@@ -199,7 +231,7 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
     advice.advice = asked ? "restore_backup" : "fix_forward";
     advice.pin = asked ? target->tag : fits->tag;
     advice.reason = ran + fitting + (asked ? ": without a dump from before, go on with " + std::string(fits->tag) : "");
-    advice.steps = asked ? restore_and_start(advice.pin) : pin_and_start(advice.pin);
+    advice.steps = asked ? restore_and_start(advice.pin) : Steps{stop} + pin_and_start(advice.pin);
   }
   return advice;
 }

@@ -5,6 +5,8 @@ use strict;
 use warnings FATAL => 'all';
 
 use Fixture;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Twin;
 
@@ -78,6 +80,9 @@ my $typeorm = 'DROP TABLE kysely_migrations, kysely_migrations_lock; '
 	. 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint NOT NULL, name varchar NOT NULL); '
 	. q(INSERT INTO migrations ("timestamp", name) VALUES (1743595393000, 'TableCleanup1743595393000'););
 
+my $no_tables = q(ALTER TABLE asset RENAME TO not_asset; ALTER TABLE "user" RENAME TO not_user;);
+my $old_tables = 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar); CREATE TABLE assets (id uuid);';
+
 # State, wanted tag ('' for none), advice, pin, what the reason must say, the statement that mends the ledger before the pin starts.
 my @table = (
 	# Nothing is wrong.
@@ -124,7 +129,13 @@ my @table = (
 	# A hole: no release starts.
 	[ 'a migration is missing in the middle', state_of(68, '2.7.5') . "DELETE FROM kysely_migrations WHERE name = '$names[50]';", '', 'restore_backup', 'v2.7.5', qr/\Q"$names[50]"\E is not recorded although later ones are \(1 migration missing\)/ ],
 	[ 'two are missing, another tag is wanted', state_of(86, '3.0.3') . "DELETE FROM kysely_migrations WHERE name IN ('$names[50]', '$names[3]');", 'v2.7.5', 'restore_backup', 'v2.7.5', qr/\Q"$names[3]"\E .*2 migrations missing/ ],
+	# Emptied: the tables are all there, so no release can begin with its first migration.
+	[ 'an emptied ledger', state_of(0, '2.7.5'), '', 'restore_backup', 'v2.7.5', qr/the ledger is empty although Immich's tables are there/ ],
+	[ 'an emptied ledger, a tag is wanted', state_of(0, '2.7.5'), 'v3.0.3', 'restore_backup', 'v3.0.3', qr/the ledger is empty/ ],
+	[ 'an emptied ledger beside that of TypeORM', state_of(0) . 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);', '', 'restore_backup', '', qr/the ledger is empty/ ],
+	[ 'no tables yet', state_of(0) . $no_tables, '', 'fix_forward', 'v1.132.3', qr/version_history does not say/ ],
 	# Before this ledger.
+	[ 'TypeORM, a newer release made its empty ledger', state_of(0, '1.131.3') . $no_tables . $old_tables, 'v3.3.5', 'fix_forward', 'v1.132.3', qr/v1\.131 or older/ ],
 	[ 'TypeORM, v1.131 or older', state_of(0, '1.131.3') . $typeorm, '', 'fix_forward', 'v1.132.3', qr/v1\.131 or older.*v1\.132\.0 to v1\.136\.0/ ],
 	[ 'TypeORM, the newest is wanted', state_of(0, '1.131.3') . $typeorm, 'v3.3.5', 'fix_forward', 'v1.132.3', qr/before any newer release/ ],
 	[ 'TypeORM left its table, the ledger goes on', state_of(68, '1.130.0', '1.132.3', '2.7.5') . 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);', '', 'none', 'v2.7.5', qr/68 migrations/ ],
@@ -138,6 +149,7 @@ my @table = (
 my @gallery = (
 	[ 'Gallery v4.57', {}, '', 'revert_gallery', 'v2.7.5', qr/Gallery database \(v4\.57\.0, 27 migrations of Gallery recorded\)/, $revert ],
 	[ 'Gallery v4.57, v2.7.5 is wanted', {}, 'v2.7.5', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
+	[ 'Gallery v4.57, its own tag is asked for', {}, 'v4.57.0', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
 	[ 'Gallery v5.9, split ledger', { generation => 'v5.9' }, '', 'revert_gallery', 'v3.3.5', qr/Gallery database \(v5\.9\.0/, $revert ],
 	[ 'Gallery v5.3, out of order', { generation => 'v5.3', order_faults => 2 }, '', 'revert_gallery', 'v3.1.0', qr/Gallery database/, $revert ],
 	[ 'Gallery v4.3.3', { generation => 'v4.3.3' }, 'v2.7.5', 'revert_gallery', 'v2.6.3', qr/Gallery database \(v4\.3\.3/, $revert ]);
@@ -159,6 +171,45 @@ sub answers
 	return @out;
 }
 
+# The steps, pasted all at once, beside a .env with a tag and beside one without. docker is a stand-in, which takes the lines that
+# come after a command from the terminal where docker would.
+my $folder = PostgreSQL::Test::Utils::tempdir();
+mkdir "$folder/bin" or die $!;
+sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print $out $text; close $out; return }
+write_file("$folder/bin/docker", <<'SH');
+#!/bin/sh
+echo "$*" >>docker.log
+case $* in "compose exec -T "* | "exec -i "* | "compose exec "*) cat >/dev/null ;; esac
+SH
+chmod 0755, "$folder/bin/docker" or die $!;
+my ($environment, %pasted) = ("DB_PASSWORD='a b'\n# a comment\nUPLOAD_LOCATION=./library");
+sub pasted
+{
+	my ($name, $pin, $advice, @steps) = @_;
+	my $text = join '', map { "$_\n" } @steps;
+	return if $pasted{$text}++;
+	foreach my $before ("IMMICH_VERSION=v0.0.1\n$environment", $environment)
+	{
+		my $said = '';
+		write_file("$folder/.env", $before);
+		write_file("$folder/docker.log", '');
+		write_file("$folder/docker-compose.yml", "    image: ghcr.io/open-noodle/gallery-server:\${IMMICH_VERSION:-release}\n"
+			. "    image: ghcr.io/open-noodle/gallery-ml:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n");
+		local $ENV{PATH} = "$folder/bin:$ENV{PATH}";
+		IPC::Run::run([ 'bash' ], '<', \$text, '>&', \$said, init => sub { chdir $folder or die $! });
+		unlike($said, qr/(?<!preserve-state\.sh): (?:command not found|No such file)/, "$name: no step fails");
+		is(slurp_file("$folder/.env"), "$environment\nIMMICH_VERSION=$pin\n", "$name: pins, once, and keeps the rest") if $pin ne '';
+		is(slurp_file("$folder/docker.log") =~ s/["']//gr, join('', map { /^docker (.*)/ ? $1 =~ s/["']//gr . "\n" : () } @steps), "$name: no step takes the next ones away");
+	}
+	unlike($text, qr/dropdb|DROP DATABASE/, "$name: no step drops the database");
+	like($text, qr/^# restore: .*recovery\.md, step 6b/m, "$name: the page that restores") if $advice eq 'restore_backup';
+	return if $advice ne 'revert_gallery';
+	is(slurp_file("$folder/docker-compose.yml"), "    image: ghcr.io/immich-app/immich-server:\${IMMICH_VERSION:-release}\n"
+		. "    image: ghcr.io/immich-app/immich-machine-learning:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n", "$name: Immich's images");
+	like($text, qr/SELECT gallery_revert\(\).*DROP EXTENSION.*FLUSHDB.*immich-app.*IMMICH_VERSION=.* pull .* up -d/s, "$name: in this order");
+	return;
+}
+
 my %seen;
 sub judge
 {
@@ -173,12 +224,12 @@ sub judge
 	return like($answer, $reason, "$name: says why") if $advice =~ /^refused/;
 	is($said_pin, $pin, "$name: pin $pin");
 	like($said_reason, $reason, "$name: says why") if $reason;
-	like($steps // '', qr/^docker compose stop immich-server/, "$name: stops first") if $advice ne 'none';
-	like($steps // '', qr/IMMICH_VERSION=\Q$pin\E/, "$name: pins") if $advice ne 'none';
-	is($steps // '', '', "$name: nothing to do") if $advice eq 'none';
+	like($steps // '', qr/^docker compose stop immich-server/, "$name: stops first");
+	pasted($name, $pin, $advice, split / ; /, $steps // '');
 	if ($advice eq 'restore_backup')
 	{
-		isnt(complaint($pin, @before), '', "$name: the migrator refuses $pin as the database is");
+		# An empty ledger it accepts; what refuses then is the first migration.
+		isnt(complaint($pin, @before), '', "$name: the migrator refuses $pin as the database is") if @before;
 		my ($forward) = $said_reason =~ /go on with (v[\d.]+)/ or return;
 		is(complaint($forward, @before), '', "$name: it accepts $forward");
 	}
