@@ -20,7 +20,7 @@ SELECT current_database(), current_setting('server_version_num')::int / 10000, p
     (SELECT count(*) FROM ledger), (SELECT min(nspname) FROM ledger),
     (SELECT format('SELECT pg_catalog.set_config(''search_path'', %L, false);', quote_ident(min(nspname)) || ', pg_catalog') FROM ledger),
     (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()),
-    (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'),
+    (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'), pg_catalog.pg_size_bytes(current_setting('max_wal_size')) / 1024,
     (SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L', pg_encoding_to_char(encoding), datcollate, datctype) FROM pg_catalog.pg_database WHERE datname = current_database());
 SQL
 }

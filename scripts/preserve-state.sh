@@ -2,7 +2,7 @@
 # Saves the state of an Immich database before anything is touched: a dump that was read back, counts to compare with
 # later, the ledger of migrations, the versions, and copies of the configuration, in a new dated folder.
 #
-#   scripts/preserve-state.sh --docker immich_postgres --install . --test-restore
+#   gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install . --test-restore
 #
 # All of it is one snapshot: counts and ledger are read in the transaction whose snapshot pg_dump uses, so they agree
 # with the dump even while the server runs. Nothing is written to the database; --test-restore makes and drops a
@@ -111,8 +111,16 @@ await()
 
 drop_scratch()
 {
+    local tries=20
     say "    dropping the scratch database"
-    sql "$conn" >/dev/null 2>"$tmp/drop.log" <<<"DROP DATABASE IF EXISTS \"$scratch\" WITH (FORCE);" && scratch='' && return
+    while [ $tries -gt 0 ]; do
+        sql "$conn" >/dev/null 2>"$tmp/drop.log" <<<"DROP DATABASE IF EXISTS \"$scratch\" WITH (FORCE);" && scratch='' && return
+        # A server that a full disk brought down comes back, without the copy that filled it.
+        grep -q 'onnection\|not connect\|starting up\|shutting down\|recovery\|not running\|restarting' "$tmp/drop.log" || break
+        [ $tries -lt 20 ] || say "    the server does not answer, waiting for it for a minute"
+        tries=$((tries - 1))
+        sleep 3
+    done
     say "  The scratch database could not be dropped. It is a copy only; when the server answers again, run"
     say "    DROP DATABASE \"$scratch\" WITH (FORCE);"
     return 1
@@ -132,6 +140,7 @@ cleanup()
     fi
     [ -z "$scratch" ] || drop_scratch
     if [ -n "$partial" ] && [ -z "$complete" ]; then
+        [ -z "$keep_as" ] || cp -- "$tmp/restore.log" "$partial/" 2>/dev/null
         if [ -n "$keep_as" ] && mv -- "$partial" "$keep_as"; then
             say "  The dump itself was written and read back; it is kept, with restore.log, in"
             say "    $keep_as"
@@ -161,14 +170,22 @@ free_kb()
         split(substr($0, RSTART + 1, RLENGTH), field, / +/); print field[3] }'
 }
 
+room_to_restore()
+{
+    free=$(free_kb pg "$1")
+    [ -z "$free" ] || [ "$free" -ge "$2" ] || fail "not enough room for --test-restore: $((free / 1024)) MB free in $1, $(($2 / 1024)) MB wanted" \
+        "Run it without --test-restore, and restore the dump on another machine to be sure of it."
+}
+
 # Step 1: the right database, reached the right way.
 if [ -n "$container" ]; then
     command -v docker >/dev/null || fail "docker is not on this machine's PATH"
     # The container knows the role and the database that it was made with.
     # shellcheck disable=SC2016 # expanded in the container
-    known=$(docker exec "$container" sh -c 'printf "%s\037%s\037" "${POSTGRES_USER:-postgres}" "${POSTGRES_DB:-immich}"') ||
+    known=$(docker exec "$container" sh -c 'printf "%s\037%s\037" "${POSTGRES_USER:-${DB_USERNAME:-postgres}}" "${POSTGRES_DB:-${DB_DATABASE_NAME:-immich}}"') ||
         fail "the container \"$container\" does not answer" \
-            "Start the database alone with: docker compose up -d database" "Containers that run: docker ps"
+            "Start the database alone with: docker compose up -d database" "Containers that run: docker ps" \
+            "\"permission denied\" above? Then run it as: sudo --preserve-env=HOME COMMAND"
     IFS=$'\037' read -r known_user known_database <<<"$known"
     docker_env=(-e "PGAPPNAME=$tag" -e PGCLIENTENCODING=UTF8 -e "PGUSER=${user:-$known_user}")
     [ -z "${PGPASSWORD:-}" ] || docker_env+=(-e PGPASSWORD)
@@ -191,7 +208,7 @@ say "1. Looking at the database"
 facts_sql | sql "$first" >"$tmp/facts" 2>"$tmp/facts.log" || { show_log "$tmp/facts.log"
     fail "the database cannot be read" "A password belongs into PGPASSWORD or a password file (~/.pgpass)." \
         "docs/recovery.md explains the message above."; }
-IFS=$'\037' read -r name major size_kb ledgers schema search_path sessions data_directory locale <"$tmp/facts"
+IFS=$'\037' read -r name major size_kb ledgers schema search_path sessions data_directory wal_kb locale <"$tmp/facts"
 conn=$(conninfo "$name")
 case $ledgers in
     0) fail "the database \"$name\" holds no Immich: it has no table kysely_migrations" "Choose another with --database. All databases: psql -l" ;;
@@ -237,9 +254,12 @@ if [ -n "$space_check" ]; then
     [ -z "$free" ] || [ "$free" -ge "$need" ] || fail "not enough room: $((free / 1024)) MB free in $out, $((need / 1024)) MB wanted" \
         "Choose another disk with --output. A dump is mostly smaller than its database:" "--no-space-check tries all the same, and a full disk then ends the run."
     if [ -n "$test_restore" ] && [ -n "$data_directory" ] && { [ -n "$container" ] || case ${PGHOST:-/} in /*) true ;; *) false ;; esac; }; then
-        free=$(free_kb pg "$data_directory")
-        [ -z "$free" ] || [ "$free" -ge "$need" ] || fail "not enough room for --test-restore: $((free / 1024)) MB free in $data_directory, $((need / 1024)) MB wanted" \
-            "Run it without --test-restore, and restore the dump on another machine to be sure of it."
+        # A full disk would stop the server itself. So there must be room for the copy, for the log of writing it, for the
+        # dump, which may be on the same disk, and 256 MB for others.
+        log=$((wal_kb < 2 * size_kb ? wal_kb : 2 * size_kb))
+        room_to_restore "$data_directory" $((2 * size_kb + log + 262144))
+        # A link to another disk.
+        ! pg test -L "$data_directory/pg_wal" </dev/null 2>/dev/null || room_to_restore "$data_directory/pg_wal/." $((log + 262144))
     fi
 fi
 
@@ -299,16 +319,15 @@ if [ -n "$test_restore" ]; then
         { ! grep -q 'already exists' "$tmp/create.log" || scratch=''
           show_log "$tmp/create.log"; fail "the scratch database cannot be made" "The role needs CREATEDB; or run this without --test-restore."; }
     keep_as=$final.restore-failed
-    start restore 2>"$partial/restore.log"
-    await || { show_log "$partial/restore.log"; fail "the dump could not be restored"; }
+    start restore 2>"$tmp/restore.log"
+    await || { show_log "$tmp/restore.log"; fail "the dump could not be restored"; }
     { printf '\\set schema %s\nSET search_path = pg_catalog, :"schema";\n' "$(psql_quoted "$schema")"; inventory_sql; } |
-        pg psql -X -w -q -A -t -F $'\t' -v ON_ERROR_STOP=1 --dbname="$(conninfo "$scratch")" -f - >"$partial/inventory-restored.tsv" 2>>"$partial/restore.log" ||
-        { show_log "$partial/restore.log"; fail "the restored copy could not be counted"; }
-    diff <(sort "$partial/inventory.tsv") <(sort "$partial/inventory-restored.tsv") >>"$partial/restore.log" ||
-        { show_log "$partial/restore.log"; fail "the restored copy differs from the database (< database, > copy)"; }
+        pg psql -X -w -q -A -t -F $'\t' -v ON_ERROR_STOP=1 --dbname="$(conninfo "$scratch")" -f - >"$partial/inventory-restored.tsv" 2>>"$tmp/restore.log" ||
+        { show_log "$tmp/restore.log"; fail "the restored copy could not be counted"; }
+    diff <(sort "$partial/inventory.tsv") <(sort "$partial/inventory-restored.tsv") >>"$tmp/restore.log" ||
+        { show_log "$tmp/restore.log"; fail "the restored copy differs from the database (< database, > copy)"; }
     keep_as=''
     drop_scratch
-    rm -f -- "$partial/restore.log"
     say "    all $(wc -l <"$partial/inventory.tsv" | tr -d ' ') counts agree"
 else
     say "5. No test restore (--test-restore was not given)"
@@ -348,8 +367,12 @@ say "    $final"
 [ ${#files[@]} -eq 0 ] || say "It holds copies of your configuration, with the database password: keep it private."
 case $(ls -ld -- "$final") in d???------*) ;; *) say "WARNING: this file system keeps no permissions; others may read the folder." ;; esac
 say "The photos themselves are files in UPLOAD_LOCATION and are not in it."
-say "Copy the folder to another machine, then ask for the next step:"
 query='SELECT * FROM immich_recovery_advice()'
-if [ -n "$container" ]; then say "    docker exec -i $container psql -U ${user:-$known_user} -d $name -x -c \"$query\""
-else say "    psql -d $name -x -c \"$query\""; fi
+if ! grep -q '^extension gallery_revert	' "$final/about.txt"; then
+    say "Copy the folder to another machine. Next: docs/recovery.md, step 4, or docs/switching-back.md, step 3."
+else
+    say "Copy the folder to another machine, then ask for the next step:"
+    if [ -n "$container" ]; then say "    docker exec $container psql -U ${user:-$known_user} -d $name -x -c \"$query\""
+    else say "    psql -d $name -x -c \"$query\""; fi
+fi
 printf '%s\n' "$final"

@@ -121,7 +121,8 @@ is_deeply([ entries("$folder/config") ], [ '.env', 'docker-compose.yml' ], 'copi
 is(slurp("$folder/config/.env"), "DB_PASSWORD=hunter2\n", '.env is copied as it is');
 unlike($err, qr/hunter2/, 'no password in the messages');
 like($err, qr/Done\. The state of the database is in\n\s+\Q$folder\E/, 'says where it is');
-like($err, qr/immich_recovery_advice\(\)/, 'says what comes next');
+like($err, qr/Next: docs\/recovery\.md, step 4, or docs\/switching-back\.md, step 3\.$/m, 'says what comes next');
+unlike($err, qr/immich_recovery_advice/, 'and asks for no function that is not there');
 like($err, qr/all \d+ counts agree/, 'says that the copy agrees');
 command_ok([ 'bash', '-c', 'cd "$1" && sha256sum --quiet --strict -c MANIFEST', 'bash', $folder ], 'the manifest holds');
 is(scalar(() = slurp("$folder/MANIFEST") =~ /\n/g), 10, 'the manifest lists every file but itself');
@@ -154,7 +155,7 @@ command_ok([ 'bash', '-o', 'pipefail', '-c',
 is($node->safe_psql('by_hand', 'SELECT count(*) FROM asset'), '20000', 'with all rows');
 
 # Through docker: the stand-in refuses any other container and passes on only what a container would get.
-my $docker = stand_ins(docker => <<"SH");
+my $docker_script = <<"SH";
 printf '%s\\n' "\$*" >>'$temp/docker.log'
 [ "\$1" = exec ] || exit 125
 shift
@@ -170,12 +171,12 @@ done
 shift
 exec env -u PGPASSWORD -u PGUSER -u PGDATABASE PGHOST='$ENV{PGHOST}' PGPORT='$ENV{PGPORT}' POSTGRES_USER='$ENV{PGUSER}' "\${given[\@]}" "\$\@"
 SH
+my $docker = stand_ins(docker => $docker_script);
 {
 	local @ENV{qw(PATH PGHOST PGPASSWORD)} = ($docker, '/nonexistent', 'hunter2');
 	$out = place();
 	($status, $folder, $err) = preserve('-o', $out, '-t', '--docker', 'immich_postgres');
 	is($status, 0, 'docker: succeeds') or diag $err;
-	like($err, qr/docker exec -i immich_postgres psql -U \S+ -d immich -x/, 'docker: the next command goes through docker');
 	command_ok([ 'bash', '-c', 'cd "$1" && sha256sum --quiet -c MANIFEST', 'bash', $folder ], 'docker: the manifest holds');
 	unlike(slurp("$temp/docker.log"), qr/hunter2/, 'docker: no password on a command line');
 	like(slurp("$temp/docker.log"), qr/-e PGPASSWORD immich_postgres psql/, 'docker: the password travels by name');
@@ -185,7 +186,20 @@ SH
 	($status, undef, $err) = preserve('-o', $out, '--docker', 'immich_server');
 	is($status, 1, 'docker: wrong container fails');
 	like($err, qr/No such container.*docker compose up -d database/s, 'docker: says so and what to do');
+	{
+		local $ENV{PATH} = stand_ins(docker => 'echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1');
+		($status, undef, $err) = preserve('-o', $out, '-c', 'immich_postgres');
+		like($err, qr/permission denied while.*run it as: sudo --preserve-env=HOME/s, 'docker: no permission, says what to do');
+	}
 	is_deeply([ entries($out) ], [], 'docker: leaves nothing');
+
+	# A container that knows role and database by Immich's names only.
+	$node->safe_psql('postgres', 'CREATE DATABASE photos TEMPLATE immich');
+	$ENV{PATH} = stand_ins(docker => $docker_script =~ s/POSTGRES_USER=/DB_DATABASE_NAME=photos DB_USERNAME=/r);
+	($status, $folder, $err) = preserve('-o', $out, '-c', 'immich_postgres');
+	is($status, 0, 'docker, other names: succeeds') or diag $err;
+	like($err, qr/database "photos"/, 'docker, other names: the database');
+	$node->safe_psql('postgres', 'DROP DATABASE photos');
 }
 
 # A password, by the book: required by the server, in the environment, never in a process list or a file.
@@ -261,6 +275,13 @@ like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex
 	is(slurp("$folder/immich_inventory.tsv"), "$counts\n", 'extension: its counts are saved');
 	like(slurp("$folder/inventory.tsv"), qr/^assets\t20000$/m, 'extension: beside those of the script');
 	like(slurp("$folder/contents.txt"), qr/EXTENSION - gallery_revert/, 'extension: is in the dump');
+	like($err, qr/ask for the next step:\n +psql -d with_extension -x -c "SELECT \* FROM immich_recovery_advice\(\)"$/m, 'extension: it is asked for the next step');
+	{
+		local @ENV{qw(PATH PGHOST)} = ($docker, '/nonexistent');
+		($status, undef, $err) = preserve('-o', place(), '-c', 'immich_postgres', '-d', 'with_extension');
+		# With -i it would take away the lines that are pasted after it.
+		like($err, qr/^ +docker exec immich_postgres psql -U \S+ -d with_extension -x -c/m, 'extension: through docker where it was reached so');
+	}
 	$node->safe_psql('with_extension', 'ALTER EXTENSION gallery_revert DROP FUNCTION "odd one".immich_inventory(); DROP FUNCTION "odd one".immich_inventory()');
 	($status, $folder, $err) = preserve('-o', place(), '-t', '-d', 'with_extension');
 	is($status, 0, 'extension that fails: succeeds') or diag $err;
@@ -314,6 +335,71 @@ chmod 0700, $out;
 	is_deeply([ entries($out) ], [], 'too little room: leaves nothing');
 	($status) = preserve('-o', $out, '--no-space-check');
 	is($status, 0, 'too little room: --no-space-check goes on');
+}
+
+# Room for the test restore: for the copy, the dump, the log of writing the copy, and 256 MB; the log may be on another disk.
+{
+	my $data = $node->data_dir;
+	$node->stop;
+	rename "$data/pg_wal", "$temp/wal" or die $!;
+	symlink "$temp/wal", "$data/pg_wal" or die $!;
+	$node->append_conf('postgresql.conf', 'max_wal_size = 1GB');
+	$node->start;
+	my ($data_free, $wal_free);
+	my $try = sub {
+		($data_free, $wal_free) = @_;
+		my $row = 'Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/x 90000000 9000 %s 88%% /\n';
+		my ($rich, $of_data, $of_wal) = map { sprintf $row, $_ } 80000000, $data_free, $wal_free;
+		local $ENV{PATH} = stand_ins(df => qq{case "\$*" in *pg_wal*) t='$of_wal' ;; *'$data'*) t='$of_data' ;; *) t='$rich' ;; esac\nprintf "\${t//%/%%}"});
+		my ($status, undef, $err) = preserve('-o', place(), '-t');
+		return ($status, $err);
+	};
+	# So that both ways to reckon the log are tried: PostgreSQL's least max_wal_size is 32 MB.
+	$node->safe_psql('immich', 'CREATE TABLE padding AS SELECT md5(i::text) FROM generate_series(1, 200000) i');
+	my $size = $node->safe_psql('immich', 'SELECT pg_database_size(current_database()) / 1024');
+	my $log = 2 * $size;
+	foreach my $setting ('1GB', '32MB')
+	{
+		$node->safe_psql('postgres', "ALTER SYSTEM SET max_wal_size = '$setting'");
+		$node->reload;
+		$log = 32768 if $setting eq '32MB';
+		my $wanted = 2 * $size + $log + 262144;
+		# What the server itself writes meanwhile changes the size a little.
+		($status, $err) = $try->($wanted - 2000, 80000000);
+		is($status, 1, "room to restore, max_wal_size $setting: too little, fails");
+		my ($asked) = $err =~ /not enough room for --test-restore: \d+ MB free in \Q$data\E, (\d+) MB wanted/;
+		cmp_ok(abs(($asked // 0) - $wanted / 1024), '<', 2, "room to restore, max_wal_size $setting: says how much");
+		($status, $err) = $try->($wanted + 2000, $log + 262144 - 2000);
+		is($status, 1, "room to restore, max_wal_size $setting: too little for the log on another disk, fails");
+		like($err, qr/not enough room for --test-restore: \d+ MB free in \Q$data\E\/pg_wal/, "room to restore, max_wal_size $setting: says where");
+		($status, $err) = $try->($wanted + 2000, $log + 262144 + 2000);
+		is($status, 0, "room to restore, max_wal_size $setting: enough, goes on") or diag $err;
+	}
+	cmp_ok(2 * $size, '>', 32768, 'the two settings make a difference');
+	$node->safe_psql('immich', 'DROP TABLE padding');
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET max_wal_size');
+	$node->reload;
+}
+
+# A server that comes back after a while: the scratch database is dropped then.
+{
+	my $count = "$temp/drops";
+	local $ENV{PATH} = stand_ins(psql => <<"SH");
+case \$* in *\$'\037'*) ;; *) exec "\$REAL" "\$\@" ;; esac
+text=\$(cat)
+case \$text in *"DROP DATABASE"*)
+    echo x >>'$count'
+    if [ "\$(wc -l <'$count')" -lt 3 ]; then
+        echo 'psql: error: connection to server on socket failed: FATAL:  the database system is in recovery mode' >&2
+        exit 2
+    fi ;;
+esac
+printf '%s\n' "\$text" | "\$REAL" "\$\@"
+SH
+	($status, undef, $err) = preserve('-o', place(), '-t');
+	is($status, 0, 'a server that comes back: succeeds') or diag $err;
+	like($err, qr/waiting for it/, 'a server that comes back: says that it waits');
+	is(scratch_databases(), '0', 'a server that comes back: the scratch database is gone');
 }
 
 # A disk that fills up during the dump: by a limit on the size of files, and on a real small disk.
