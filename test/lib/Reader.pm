@@ -95,7 +95,7 @@ sub place
 	else
 	{
 		symlink $root, "$folder/gallery_revert" or die $!;
-		mkdir "$folder/library$_" or die $! foreach '', '/upload', '/backups';
+		mkdir "$folder/my photos$_" or die $! foreach '', '/upload', '/library', '/backups';
 		write_file("$folder/docker-compose.yml", <<'TEXT');
 services:
   immich-server:
@@ -107,7 +107,7 @@ services:
   database:
     image: ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0
 TEXT
-		write_file("$folder/.env", "UPLOAD_LOCATION=./library\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\nIMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
+		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\nIMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
 	}
 	my ($install) = slurp_file($ENV{TEMP_CONFIG}) =~ m{^dynamic_library_path = '(.*?)/usr/lib/postgresql/}m;
 	my %environment = (PATH => "$root/test/lib/bin:$ENV{PATH}", HOME => "$base/home", TMPDIR => "$base/tmp", LC_ALL => 'C.UTF-8',

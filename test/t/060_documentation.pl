@@ -220,18 +220,62 @@ sub recover
 	my $place = $reader->place('install');
 	my ($home, $folder) = ("$place->{base}/home", $place->{folder});
 	make_database('immich', 'v5.9', 'immich');
+	# The newest version is recorded, as on every server that ran: without the tag of the log every answer is "none".
+	my $recorded = q(INSERT INTO version_history ("createdAt", version) VALUES (now(), '%s'));
+	sql('immich', sprintf $recorded, '3.3.5');
 	my $dump = dump_of('immich');
 	my $damage = q(DELETE FROM album; UPDATE "user" SET name = 'nobody');
 	my ($damaged, $restore);
 	# What a restore renames the old database to.
 	my $old = sub { return grep { /^immich_before_\d{8}_\d{6}$/ } split / /, databases() };
 	my $drop_old = sub { sql('postgres', "DROP DATABASE $_") foreach $old->() };
-	my ($restore_folder, $restore_backup, $take_back) = map { $_->{text} } (grep { $_->{heading} eq '6b. Restore the dump' && $_->{language} ne 'text' } blocks($text))[ 2, 4, 5 ];
-	my $backup = "$folder/library/backups/immich-db-backup-20261120T020000-v3.3.5-pg15.20.sql.gz";
+	my $block = sub { my ($step, $number) = @_; return ((grep { $_->{heading} =~ /^\Q$step\E\. / && $_->{language} ne 'text' } blocks($text))[ $number - 1 ])->{text} };
+	my ($restore_folder, $restore_backup, $take_back) = map { $block->('6b', $_) } 3, 5, 6;
+	my $backup = "$folder/my photos/backups/immich-db-backup-20261120T020000-v3.3.5-pg15.20.sql.gz";
 	# As long as it is the same database in all that a dump shows.
 	my $is_restored = sub { same(dump_of('immich'), $dump, "$_[0]: the database is as it was, byte for byte") };
 	my ($ran, $shown, @failures) = $reader->follow($name, $text, $place,
 		before => {
+			'4. Ask the database/1' => sub {
+				my ($terminal) = @_;
+				my $log = slurp_file("$folder/immich.log");
+				sql('postgres', 'ALTER DATABASE immich RENAME TO away');
+				my $ask = sub {
+					my ($what, $generation, $product, $tag, $advice) = @_;
+					make_database('immich', $generation, $product);
+					sql('immich', sprintf $recorded, '2.7.5') if $product eq 'immich';
+					write_file("$folder/immich.log", "immich_server | Initializing Immich v2.7.5\nimmich_server | Initializing Immich $tag\n");
+					my $result = $terminal->type($block->('4', 1));
+					is_deeply($result->{failed}, [], "$what: asked");
+					like($result->{output}, qr/^advice +\| \Q$advice\E\n.*^pin +\| v2\.7\.5$/ms, "$what: $advice");
+				};
+				$ask->('a failed update', 'v4.57', 'immich', 'v3.0.0', 'roll_back');
+				$ask->('Gallery\'s own tag', 'v4.57', 'gallery', 'v4.57.0', 'revert_gallery');
+				sql('postgres', 'DROP DATABASE immich');
+				sql('postgres', 'ALTER DATABASE away RENAME TO immich');
+				write_file("$folder/immich.log", $log);
+			},
+			'6a. Pin a tag and start/1' => sub {
+				# Without an answer, or with one that names no tag, nothing is touched.
+				my ($terminal) = @_;
+				my $text = $block->('6a', 1);
+				my $quiet = sub {
+					my ($what, $says) = @_;
+					my ($env, $log) = map { slurp_file($_) } "$folder/.env", "$place->{base}/state/docker.log";
+					like($terminal->type($text)->{output}, $says, "$what: says so");
+					is(slurp_file("$folder/.env"), $env, "$what: .env is as it was");
+					unlike(substr(slurp_file("$place->{base}/state/docker.log"), length $log), qr/^compose/m, "$what: nothing is pulled or started");
+				};
+				sql('postgres', 'ALTER DATABASE immich RENAME TO away');
+				$quiet->('no database', qr/database "immich" does not exist.*^No answer/ms);
+				make_database('immich', 'v5.9', 'gallery');
+				$quiet->('a Gallery database', qr/^Noodle Gallery ran here: go on with switching-back\.md/m);
+				make_database('immich', 'v5.9', 'immich');
+				sql('immich', 'DELETE FROM kysely_migrations');
+				$quiet->('a ledger that no release accepts', qr/^No release starts on this database: go on with step 6b/m);
+				sql('postgres', 'DROP DATABASE immich');
+				sql('postgres', 'ALTER DATABASE away RENAME TO immich');
+			},
 			'6b. Restore the dump/1' => sub {
 				# An update that went wrong, after which another copy was made.
 				sql('immich', $damage);
@@ -276,7 +320,8 @@ sub recover
 			},
 			'6b. Restore the dump/7' => sub {
 				sleep 1;
-				write_file("$folder/library/upload/new.jpg", 'new');
+				# Immich gives a file the date of its photo.
+				foreach my $file ("$folder/my photos/upload/new.jpg", "$folder/my photos/library/moved.jpg") { write_file($file, 'new'); utime 1546300800, 1546300800, $file or die $! }
 			},
 			'6b. Restore the dump/8' => sub { is_deeply($_[0]->type($restore)->{failed}, [], 'restored once more') },
 		},
@@ -289,7 +334,7 @@ sub recover
 					  =~ s/\S+(?=\/immich-preserved)/HOME/r =~ s/immich-\d+T\d+Z/immich-N/r =~ s/ +$//mgr };
 				ok(index("\n" . $plain->($_[0]), "\n" . $plain->($like->{text})) >= 0, 'it looks as the page shows') or diag($_[0]);
 			},
-			'4. Ask the database/1' => sub { like($_[0], qr/^advice +\| fix_forward\n.*^pin +\| v3\.3\.5$/ms, 'the advice') },
+			'4. Ask the database/1' => sub { like($_[0], qr/^the tag that would not start: v3\.1\.0\n.*^advice +\| restore_backup\n.*go on with v3\.3\.5\n.*^pin +\| v3\.1\.0$/ms, 'the advice') },
 			'4. Ask the database/3' => sub { like($_[0], qr/restore_backup/, 'the advice for an older release') },
 			'6a. Pin a tag and start/1' => sub {
 				like($_[0], qr/^IMMICH_VERSION will be: v3\.3\.5$/m, 'the tag');
@@ -327,7 +372,7 @@ sub recover
 				same(dump_of('immich'), $damaged, 'nothing is dropped when the old database is not there');
 				$_[1]->type('renamed=');
 			},
-			'6b. Restore the dump/7' => sub { is($_[0], "./library/upload/new.jpg\n", 'what is not in the dump is listed') },
+			'6b. Restore the dump/7' => sub { is($_[0], "./my photos/upload/new.jpg\n./my photos/library/moved.jpg\n", 'what is not in the dump is listed') },
 			'6b. Restore the dump/8' => sub { is(databases(), 'immich immich_before_restore', 'the old database is gone'); $is_restored->('at the end') },
 			'6c. Repair the order of the ledger/1' => sub {
 				like($_[0], qr/immich_repair_migration_order.*repaired the ledger: 1 change/s, 'the order is repaired');
