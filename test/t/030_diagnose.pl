@@ -4,6 +4,7 @@ use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
 use IPC::Run ();
 use Test::More;
 
@@ -31,7 +32,8 @@ sub headings { return map { /^\d+\. (.*?)(?:  \[over.*)?$/ ? $1 : () } split /\n
 # Log, the causes in the order of the report, and what else the report must say. No causes: exit status 1.
 my @logs = (
 	[ 'missing-migration', ['The database is newer than the server image, or another product made it'],
-		qr/line 8 \(6 times\)/, qr/immich_recovery_advice\(\)/, qr/preserve-state\.sh --docker immich_postgres/,
+		qr/line 8 \(6 times\)/, qr/"SELECT \* FROM immich_recovery_advice\('v3\.1\.0'\)"$/m,
+		qr/^    gallery_revert\/scripts\/preserve-state\.sh --docker immich_postgres/m, qr/needs the extension: docs\/recovery\.md, step 4/,
 		qr/docker compose stop immich-server/ ],
 	[ 'missing-migration-gallery', ['The database is newer than the server image, or another product made it'],
 		qr/1772240000000-CreateSharedSpaceTables looks like one of Noodle Gallery/ ],
@@ -58,6 +60,12 @@ my @logs = (
 	[ 'moving-tag', ['The update failed and was undone'],
 		qr/v3\.2\.4 \(line 1\), then v3\.3\.0 \(line 13\)/, qr/moving tag/ ],
 	[ 'recovered', ['The database does not answer'], qr/\[over: the server started at line 16\]/ ],
+	[ 'other-service', [ 'The database does not answer', 'The database role may not do this' ], qr/The server did start \(line 4\)/ ],
+	[ 'vectorchord', ['The database server lacks an extension'], qr/3 times.*GALLERY_REVERT_BASE_IMAGE/s ],
+	[ 'timeout', ['The database does not answer'], qr/3 times/ ],
+	[ 'redis-password', ['Redis refuses the password'], qr/2 times/ ],
+	[ 'unknown-host', ['A host name leads nowhere'], qr/log, line 2:/ ],
+	[ 'by-hand', [], qr/No known cause/ ],
 	[ 'healthy', [], qr/No known cause in these 12 lines; the server started at line 12/ ],
 	[ 'harmless-relation', [], qr/No known cause/ ],
 	[ 'hostile', ['The database refuses the password'] ]);
@@ -84,9 +92,36 @@ unlike($recovered, qr/next:/, 'no command for what is over');
 
 my (undef, $hostile) = diagnose('', "$root/test/logs/hostile.log");
 unlike($hostile, qr/hunter2/, 'passwords of the log are not repeated');
+foreach my $secret ('postgres://immich:abc/hunter2@database', 'postgres://immich:p@ss/hunter2@database:5432/immich', '{"user":"immich","password":"hun hunter2,x"}',
+	q(DB_PASSWORD='my hunter2 word'), 'DB_PASSWORD="my hunter2 word"', "password: 'it\\'s hunter2', next", 'PASSWORD=hunter2,hunter2;hunter2', q({\"password\":\"hun hunter2\"}),
+	q(DB_PASSWORD='cut hunter2))
+{
+	my (undef, $said) = diagnose("PostgresError: password authentication failed for user \"immich\" $secret\n");
+	like($said, qr/^     PostgresError: password authentication failed/m, 'the line is shown');
+	unlike($said, qr/hunter2|\bword\b/, "without its password: $secret");
+}
 unlike($hostile, qr/[\x00-\x09\x0b-\x1f\x7f]/, 'control characters of the log are not repeated');
 unlike($hostile, qr/\[31m/, 'nor what is left of them');
 ok((!grep { length > 340 } split /\n/, $hostile), 'long lines are cut');
+
+# docker takes the lines that are pasted after a command with -i and without a terminal.
+my $all = join '', map { (diagnose('', $_))[1] } glob "$root/test/logs/*.log";
+unlike($all, qr/exec -i /, 'no command takes the lines pasted after it');
+foreach my $command (do { my %once; grep { !$once{$_}++ } $all =~ /^ +(ls -l.*)$/mg })
+{
+	my $folder = tempdir(CLEANUP => 1);
+	mkdir "$folder/my photos" or die $!;
+	foreach my $quote ('', q("), q('))
+	{
+		open my $env, '>', "$folder/.env" or die $!;
+		print $env "UPLOAD_LOCATION=$quote$folder/my photos$quote\r\nDB_DATA_LOCATION=$quote$folder/my photos$quote\n";
+		close $env;
+		IPC::Run::run([ 'sh', '-c', $command ], '<', \undef, '>&', \my $listed, init => sub { chdir $folder or die $! });
+		is($?, 0, "$command, in quotes <$quote>") or diag $listed;
+	}
+}
+# Without an exact tag in the log the function is asked without one.
+like((diagnose("Initializing Immich v3\nMigrations failed: Error\n"))[1], qr/immich_recovery_advice\(\)/, 'no exact tag, none is given');
 
 # Two causes in one log come in the order in which they must be fixed, not in that of the log.
 my $mixed = slurp("$root/test/logs/missing-migration.log") . slurp("$root/test/logs/disk-full.log");
