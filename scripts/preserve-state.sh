@@ -111,14 +111,15 @@ await()
 
 drop_scratch()
 {
-    local tries=20
+    local end=$((SECONDS + 60)) waiting=''
     say "    dropping the scratch database"
-    while [ $tries -gt 0 ]; do
+    while :; do
         sql "$conn" >/dev/null 2>"$tmp/drop.log" <<<"DROP DATABASE IF EXISTS \"$scratch\" WITH (FORCE);" && scratch='' && return
         # A server that a full disk brought down comes back, without the copy that filled it.
-        grep -q 'onnection\|not connect\|starting up\|shutting down\|recovery\|not running\|restarting' "$tmp/drop.log" || break
-        [ $tries -lt 20 ] || say "    the server does not answer, waiting for it for a minute"
-        tries=$((tries - 1))
+        grep -qE 'onnection|not connect|starting up|shutting down|recovery|not running|restarting' "$tmp/drop.log" || break
+        [ "$SECONDS" -lt "$end" ] || break
+        [ -n "$waiting" ] || say "    the server does not answer, waiting for it for a minute"
+        waiting=1
         sleep 3
     done
     say "  The scratch database could not be dropped. It is a copy only; when the server answers again, run"
