@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 
 use Fixture;
 use Fixture::Facts;
+use Owner qw(owned_by);
 use Test::More;
 use Twin;
 
@@ -120,7 +121,7 @@ point(15, 'columns that Immich may have one day', { generation => 'v4.3.3', pref
 	  UPDATE person SET type = 'pet' WHERE id = (SELECT min(id::text)::uuid FROM person);), rows('person', q(type = 'pet' AND species IS NULL)) . gone('pet_index'),
 	"returned v2.6.3\n1\nf\n", qr/called as Gallery's are.*"species" of table "person"/s);
 point(16, 'a jit setting of whoever runs the revert stays', { generation => 'v5.8' },
-	'CREATE ROLE test_server; ALTER TABLE kysely_migrations OWNER TO test_server; ALTER ROLE test_server SET jit = off; ALTER ROLE CURRENT_USER SET jit = off;',
+	'CREATE ROLE test_server; ALTER ROLE test_server SET jit = off; ALTER ROLE CURRENT_USER SET jit = off;' . owned_by('test_server'),
 	q(SELECT r.rolname = current_user, s.setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole;),
 	"returned v3.3.5\nt|{jit=off}\n");
 

@@ -99,7 +99,8 @@ INSERT INTO asset_exif SELECT id, 1000 FROM asset;
 CREATE TABLE blocker ();
 SQL
 	# From PostgreSQL 17 on an index is made with nothing on the search path, so its function has to name the schema.
-	$sql =~ s/unaccent\('unaccent', /$schema.unaccent('$schema.unaccent', / if $node->pg_version >= 17;
+	my $text = $schema =~ s/'/''/gr;
+	$sql =~ s/unaccent\('unaccent', /$schema.unaccent('$text.unaccent', / if $node->pg_version >= 17;
 	$node->safe_psql($database, sprintf $sql, $schema, $schema, $assets);
 	return;
 }

@@ -153,7 +153,8 @@ sub wait_for_server
 {
 	for (1 .. 600)
 	{
-		return 1 if ($node->psql('photos', 'SELECT 1'))[0] == 0;
+		# Nothing is written to psql, which may be gone before it could read it.
+		return 1 if IPC::Run::run([ 'psql', '-X', '-c', 'SELECT 1', '-d', $node->connstr('photos') ], '<', \undef, '>', \my $out, '2>', \my $err);
 		usleep(100_000);
 	}
 	return 0;
@@ -193,7 +194,13 @@ sub crash
 	my ($number, %option) = @_;
 	my ($status) = hit('stop', $number, %option);
 	# The postmaster is gone; the module only believes what it stopped itself.
-	for (1 .. 300) { last if !-e $node->data_dir . '/postmaster.pid' || !kill 0, (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0]; usleep(100_000) }
+	for (1 .. 300)
+	{
+		# The file may go between two looks.
+		my $pid = eval { (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0] };
+		last if !$pid || !kill 0, $pid;
+		usleep(100_000);
+	}
 	$node->{_pid} = undef;
 	with_preload(sub { $node->start });
 	return $status;
