@@ -10,10 +10,11 @@
 # their files (DB_PASSWORD_FILE and so on, or one of that name in $CREDENTIALS_DIRECTORY), and DB_SSL_MODE. Its own:
 #   GALLERY_REVERT_TOKEN  must be i_accept_data_loss before a Gallery database is touched
 #   GALLERY_REVERT_WAIT   how many seconds to wait for the database (default 60)
-# The revert goes to the image's own release, IMMICH_SOURCE_REF.
+# The revert goes to the image's own release, IMMICH_SOURCE_REF. In Gallery's image, and in one that is no release, nothing
+# is reverted: what started next would change the database again.
 #
-# Exit codes, all with the database as it was, and Immich not started:
-#   10  a setting is wrong or its file cannot be read
+# Exit codes, all with Immich not started and, but for 18 and 20, with the database as it was:
+#   10  a setting is wrong or its file cannot be read, or the image is Gallery's or no release
 #   11  the database did not answer in time
 #   12  the database refused the connection (password, role or name)
 #   13  it is a Gallery database, and the token is missing or wrong
@@ -23,7 +24,8 @@
 #   17  the migration table cannot be read
 #   18  stopped by a signal (if the revert had already been committed, the message says so)
 #   19  there is no psql in this image
-#   20  the connection was lost during the revert (the server then undoes it; the next start looks again)
+#   20  the connection was lost during the revert (the server undoes it, unless it was just committed: the next start
+#       looks again)
 # Any other code is the stock command's own.
 
 set -u
@@ -31,7 +33,7 @@ set -u
 # Recorded by every Gallery release as its first migration, and by no Immich.
 readonly first_gallery_migration=1772230000000-CreateStorageMigrationLogTable
 
-stopped='' child='' answer='' product=''
+stopped='' child='' answer='' product='' authorities=''
 db_host=localhost db_port=5432 db_user='' db_password='' db_name=''
 db_sslmode='' db_sslrootcert='' db_sslcert='' db_sslkey=''
 
@@ -55,6 +57,10 @@ on_signal() {
 
 give_up_if_stopped() {
     [ -z "$stopped" ] || fail 18 "stopped by SIG$stopped; the database is unchanged and Immich was not started"
+}
+
+remove_authorities() {
+    [ -z "$authorities" ] || rm -f "$authorities"
 }
 
 # setting NAME DEFAULT: the value that start.sh would use; a file wins over the variable.
@@ -141,9 +147,26 @@ read_settings() {
     [[ $db_port =~ ^[0-9]{1,5}$ ]] || fail 10 "the database's port \"$db_port\" is not a number"
     wait_limit=${GALLERY_REVERT_WAIT:-60}
     [[ $wait_limit =~ ^[0-9]{1,6}$ ]] || fail 10 "GALLERY_REVERT_WAIT \"$wait_limit\" is not a number of seconds"
+    # 08 is no octal number.
+    wait_limit=$((10#$wait_limit))
     for program in psql pg_isready; do
         command -v "$program" >/dev/null || fail 19 "there is no $program in this image; use an immich-server image"
     done
+}
+
+# Who may have signed the server's certificate. Immich asks Node, which has a list of its own; libpq would want a file in
+# the home directory, which is not there, and the image has no list of the system's either.
+trust_whom_node_trusts() {
+    [[ $db_sslmode == verify-* && -z $db_sslrootcert ]] || return 0
+    trap remove_authorities EXIT
+    authorities=$(mktemp) || fail 10 "DB_SSL_MODE $db_sslmode needs a temporary file, and none can be written"
+    {
+        node -p 'require("tls").rootCertificates.join("\n")'
+        # Node only warns of a file that it cannot read.
+        [ -z "${NODE_EXTRA_CA_CERTS-}" ] || cat "$NODE_EXTRA_CA_CERTS"
+    } >"$authorities"
+    [ -s "$authorities" ] || fail 10 "DB_SSL_MODE $db_sslmode needs node, which says who may sign certificates"
+    db_sslrootcert=$authorities
 }
 
 # Becomes a client program; for use in a subshell, because the stock command is to find its environment as it was.
@@ -177,8 +200,8 @@ wait_for_database() {
     local deadline=$((SECONDS + wait_limit))
     while :; do
         # A name lookup can hang for longer than any limit of pg_isready's own, and a server that refuses the SSL mode
-        # is one that answers.
-        (connected timeout 5 env PGSSLMODE=prefer pg_isready -q -t 3) &
+        # or shows a certificate of somebody unknown is one that answers.
+        (connected timeout 5 env -u PGSSLROOTCERT -u PGSSLCERT -u PGSSLKEY PGSSLMODE=prefer pg_isready -q -t 3) &
         child=$!
         wait "$child" && break
         kill "$child" 2>/dev/null
@@ -238,9 +261,10 @@ END
 # no extension, not even for a moment.
 find_out_product() {
     local status
+    # No limit at all is what 0 would mean to the server.
     talk "
         \\set ON_ERROR_STOP on
-        SET lock_timeout = '${wait_limit}s';
+        SET lock_timeout = '$((wait_limit > 0 ? wait_limit : 1))s';
         SELECT 'gallery' FROM pg_catalog.pg_class
             WHERE relname OPERATOR(pg_catalog.=) 'gallery_migrations' AND relkind IN ('r', 'p');
         SELECT pg_catalog.format('SELECT ''gallery'' FROM %I.kysely_migrations WHERE name = %L',
@@ -252,7 +276,7 @@ find_out_product() {
     give_up_if_stopped
     if [ "$status" -eq 2 ]; then
         fail 12 "cannot use database \"$db_name\" as \"$db_user\" at $db_host port $db_port, see the error above" \
-            "check DB_USERNAME, DB_PASSWORD and DB_DATABASE_NAME, or DB_URL"
+            "check DB_USERNAME, DB_PASSWORD, DB_DATABASE_NAME and DB_SSL_MODE, or DB_URL"
     fi
     case $answer in
         *finished*) ;;
@@ -266,6 +290,25 @@ find_out_product() {
     esac
 }
 
+# What starts after the revert has to be a release of Immich: Gallery's image would put everything back, and the tag of one
+# of its releases may be one of Immich's too.
+require_immich_image() {
+    local start home file
+    # start.sh is in the folder bin of the server's own.
+    start=$(command -v start.sh)
+    for home in /usr/src/app/server "${start%/bin/*}"; do
+        for file in "$home"/dist/schema/*/"$first_gallery_migration".js; do
+            [ ! -e "$file" ] ||
+                fail 10 "this image is Gallery's: it would undo the revert of this Gallery database; nothing was changed" \
+                    "dump the database; then set both images to Immich's (ghcr.io/immich-app/immich-server and" \
+                    "immich-machine-learning), and IMMICH_VERSION to the tag in docs/compatibility.md"
+        done
+    done
+    [[ ${IMMICH_SOURCE_REF-} =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-rc\.[0-9]+)?$ ]] ||
+        fail 10 "this is a Gallery database, and this image (\"${IMMICH_SOURCE_REF-}\") is no release of Immich" \
+            "nothing was changed; set IMMICH_VERSION to the tag that docs/compatibility.md has for your Gallery"
+}
+
 require_token() {
     [ "${GALLERY_REVERT_TOKEN-}" != i_accept_data_loss ] || return
     [ -z "${GALLERY_REVERT_TOKEN-}" ] || say "GALLERY_REVERT_TOKEN is set, but not to the value that is asked for"
@@ -275,13 +318,8 @@ require_token() {
 }
 
 revert() {
-    local target="" script status pin
-    if [[ ${IMMICH_SOURCE_REF-} =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-rc\.[0-9]+)?$ ]]; then
-        target=$IMMICH_SOURCE_REF
-    else
-        say "this image does not say which release it is; gallery_revert chooses one"
-    fi
-    say "this is a Gallery database; reverting it to Immich${target:+ $target}"
+    local target=$IMMICH_SOURCE_REF script status pin
+    say "this is a Gallery database; reverting it to Immich $target"
     script=$(
         # Without this the server would go on for a client that was killed. Not every system has it: no step.
         echo "SET client_connection_check_interval = '1s';"
@@ -297,6 +335,7 @@ revert() {
         printf '%s\n' '\if :mine'
         step drop "DROP EXTENSION gallery_revert;"
         printf '%s\n' '\else' '\echo kept' '\endif'
+        printf '%s\n' '\echo committing'
         step commit "COMMIT;"
         printf '%s\n' '\echo reverted :pin'
     )
@@ -306,21 +345,34 @@ revert() {
         pin=${BASH_REMATCH[2]}
         [ -z "$stopped" ] || fail 18 "stopped by SIG$stopped when the revert was already committed; start again"
         [[ $answer != *kept* ]] || say "warning: the extension belongs to another role; let that role drop it"
-        [ -z "$pin" ] || [ "$pin" = "${IMMICH_SOURCE_REF-}" ] ||
-            say "warning: pin the image tag $pin; this image is \"${IMMICH_SOURCE_REF-}\""
+        [ -z "$pin" ] || [ "$pin" = "$target" ] || say "warning: pin the image tag $pin; this image is $target"
         say "reverted; jobs that Gallery left in Immich's Redis are not touched, see docs/switching-back.md"
         return
     fi
-    give_up_if_stopped
-    if [ "$status" -ne 0 ]; then
-        fail 20 "the connection was lost during the revert; start again: what was not committed is undone"
+    # Once COMMIT was sent, only its answer tells. 3 is the status of a psql whose statement was cancelled before that.
+    if [ -n "$stopped" ] && [[ $status == [03] && $answer != *committing* ]]; then
+        give_up_if_stopped
     fi
+    [ -z "$stopped" ] ||
+        fail 18 "stopped by SIG$stopped; the revert may have been committed, or is undone: start again, the next start looks"
+    [ "$status" -eq 0 ] ||
+        fail 20 "the connection was lost during the revert; it may have been committed, or is undone: start again, the next" \
+            "start looks"
     case $answer in
         *"failed create"*)
             fail 14 "the database is unchanged; the extension gallery_revert could not be created, see the error above" \
                 "use the postgres image with the extension (docker/postgres), and a superuser in DB_USERNAME" ;;
         *"failed revert 55006"*)
             fail 15 "the database is unchanged; stop everything else that uses it, then start again" ;;
+        # The hints above are for psql; here other settings do what they ask for.
+        *"failed revert 0A000"*)
+            fail 16 "the database is unchanged; see the error above" \
+                "if the hint above names a tag, set IMMICH_VERSION to it, and start again" ;;
+        *"failed revert 42501"*)
+            fail 16 "the database is unchanged; see the error above" \
+                "\"$db_user\" has to own Immich's tables, and needs, from the role that created the extension:" \
+                "GRANT EXECUTE ON FUNCTION gallery_revert() TO role;" \
+                "or put a superuser into DB_USERNAME and DB_PASSWORD, for this one start" ;;
         *)
             fail 16 "the database is unchanged; see the error above, and docs/switching-back.md for what to do" ;;
     esac
@@ -331,13 +383,16 @@ trap 'on_signal INT' INT
 
 [ $# -gt 0 ] || set -- start.sh
 read_settings
+trust_whom_node_trusts
 warn_of_gallery_settings
 wait_for_database
 find_out_product
 if [ "$product" = gallery ]; then
+    require_immich_image
     require_token
     revert
 fi
 give_up_if_stopped
+remove_authorities
 # What the stock entrypoint does with the command.
 exec /bin/bash -c "$@"

@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 
 use Cwd            qw(getcwd);
 use File::Basename qw(basename);
+use File::Path     qw(make_path remove_tree);
 use IPC::Run       ();
 use POSIX          ();
 use PostgreSQL::Test::Cluster;
@@ -36,6 +37,8 @@ $node->append_conf('postgresql.conf', <<'END');
 listen_addresses = '127.0.0.1'
 password_encryption = 'scram-sha-256'
 max_prepared_transactions = 4
+wal_level = replica
+max_wal_senders = 1
 END
 $node->start;
 my $port = $node->port;
@@ -65,6 +68,7 @@ sub begin {
 		DB_PASSWORD         => $password,
 		DB_DATABASE_NAME    => $database,
 		GALLERY_REVERT_WAIT => 20,
+		IMMICH_SOURCE_REF   => 'v2.7.5',
 		%environment);
 	my $command = delete $settings{command} // ['start.sh'];
 	my $run     = { output => '', started => time };
@@ -205,6 +209,7 @@ subtest 'where the settings come from' => sub {
 	run_ok(10, qr/does not start with postgresql/, 'not a URL', 'plain', DB_URL => "mysql://immich:$encoded\@h/d");
 	run_ok(10, qr/no valid host and port/, 'a bad port in DB_URL', 'plain', DB_URL => "postgresql://a:$encoded\@h:x/d");
 	run_ok(10, qr/port "five" is not a number/, 'a bad DB_PORT', 'plain', DB_PORT => 'five');
+	run_ok($reply, qr/started/, 'a limit that looks octal', 'plain', GALLERY_REVERT_WAIT => '08');
 	run_ok(10, qr/GALLERY_REVERT_WAIT "soon" is not/, 'a bad limit', 'plain', GALLERY_REVERT_WAIT => 'soon');
 	run_ok(12, qr/password authentication failed.*DB_PASSWORD/s, 'a wrong password', 'plain', DB_PASSWORD => 'wrong');
 	run_ok(12, qr/database "nosuch" does not exist/, 'a wrong database', 'nosuch');
@@ -264,21 +269,41 @@ subtest 'the ledger decides' => sub {
 			GALLERY_REVERT_TOKEN => 'yes');
 		is(dump_of($database), $before, "$database is unchanged");
 	}
+	# An image that would change the database again, after the revert or instead of it.
+	my $before = dump_of('mixed');
+	my %token = (GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
+	for my $reference (undef, 'pr-1111', 'main', 'v2.7') {
+		my $shown = $reference // '';
+		run_ok(10, qr/image \("\Q$shown\E"\) is no release of Immich.*nothing was changed.*set IMMICH_VERSION/s,
+			"an image of \"$shown\"", 'mixed', %token, IMMICH_SOURCE_REF => $reference);
+	}
+	for my $folder (qw(migrations migrations-gallery)) {
+		# Beside the folder of start.sh, as in the images. Of v3.0.0 there is a Gallery and an Immich.
+		make_path("$scratch/dist/schema/$folder");
+		write_file("$scratch/dist/schema/$folder/$gallery_name.js", '');
+		run_ok(10, qr/this image is Gallery's.*nothing was changed.*dump.*ghcr\.io\/immich-app\/immich-server/s,
+			"Gallery's image ($folder)", 'mixed', %token, IMMICH_SOURCE_REF => 'v3.0.0');
+		remove_tree("$scratch/dist");
+	}
+	is(dump_of('mixed'), $before, 'mixed is unchanged');
+
 	run_ok(17, qr/permission denied.*right to read it/s, 'a ledger that may not be read', 'mixed', DB_USERNAME => 'weak');
 	my $session = $node->background_psql('mixed');
 	$session->query_safe('BEGIN; LOCK TABLE kysely_migrations');
 	run_ok(17, qr/lock timeout.*session that locks it/s, 'a ledger that is locked', 'mixed', GALLERY_REVERT_WAIT => 1);
+	my $run = run_ok(17, qr/lock timeout/, 'a ledger that is locked, no time to wait', 'mixed', GALLERY_REVERT_WAIT => 0);
+	cmp_ok($run->{seconds}, '<', 10, 'and it does not wait forever');
 	$session->quit;
 	# The role may read it now, and may still not create the extension.
 	$node->safe_psql('mixed', 'GRANT SELECT ON kysely_migrations TO weak');
-	my $before = dump_of('mixed');
+	$before = dump_of('mixed');
 	run_ok(14, qr/permission denied to create extension.*superuser in DB_USERNAME/s, 'no right to create the extension',
 		'mixed', DB_USERNAME => 'weak', GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
 	is(dump_of('mixed'), $before, 'the database is unchanged');
 };
 
 # From here on with the extension and whole databases.
-my %go = (GALLERY_REVERT_TOKEN => 'i_accept_data_loss', IMMICH_SOURCE_REF => 'v2.7.5');
+my %go = (GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
 
 subtest 'what is refused' => sub {
 	fixture_database('gallery', qw(--generation v4.57 --assets 200));
@@ -290,7 +315,7 @@ subtest 'what is refused' => sub {
 	$session->quit;
 	is(dump_of('gallery'), $before, 'the database is unchanged');
 
-	run_ok(16, qr/reverting it to Immich v1.132.0.*the database is unchanged; see the error above/s,
+	run_ok(16, qr/reverting it to Immich v1.132.0.*the database is unchanged; see the error above.*set IMMICH_VERSION to it/s,
 		'an image that is too old', 'gallery', %go, IMMICH_SOURCE_REF => 'v1.132.0');
 	is(dump_of('gallery'), $before, 'the database is unchanged');
 
@@ -298,6 +323,17 @@ subtest 'what is refused' => sub {
 	run_ok(16, qr/1999999999999-Unheard.*the database is unchanged/s, 'an unknown migration', 'gallery', %go);
 	$node->safe_psql('gallery', q{DELETE FROM kysely_migrations WHERE name = '1999999999999-Unheard'});
 	is(dump_of('gallery'), $before, 'the database is unchanged');
+
+	# The extension was made by a superuser, and the role of DB_USERNAME is none.
+	$node->safe_psql('postgres', 'CREATE DATABASE gallery_granted TEMPLATE gallery');
+	$node->safe_psql('gallery_granted', 'CREATE EXTENSION gallery_revert; GRANT SELECT ON kysely_migrations TO weak');
+	$before = dump_of('gallery_granted');
+	my $advice = qr/"weak" has to own Immich's tables.*GRANT EXECUTE ON FUNCTION gallery_revert\(\) TO/s;
+	run_ok(16, qr/permission denied for function gallery_revert.*$advice/s, 'not granted', 'gallery_granted', %go, DB_USERNAME => 'weak');
+	$node->safe_psql('gallery_granted', 'GRANT EXECUTE ON FUNCTION gallery_revert() TO weak; GRANT pg_read_all_data TO weak');
+	run_ok(16, qr/does not own.*$advice/s, 'granted, but not the owner', 'gallery_granted', %go, DB_USERNAME => 'weak');
+	$node->safe_psql('gallery_granted', 'REVOKE EXECUTE ON FUNCTION gallery_revert() FROM weak');
+	is(dump_of('gallery_granted'), $before, 'the database is unchanged');
 };
 
 subtest 'stopped and cut off during the revert' => sub {
@@ -344,7 +380,7 @@ END
 	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'gallery'});
 	finish($run);
 	is($run->{code}, 20, 'connection lost: exit code');
-	like($run->{output}, qr/the connection was lost during the revert; start again/, 'connection lost: message');
+	like($run->{output}, qr/the connection was lost during the revert; it may have been committed.*start again/s, 'connection lost: message');
 
 	$run = begin('gallery', %go);
 	ok(wait_for_session('gallery', $inside), 'killed: the revert runs');
@@ -374,12 +410,58 @@ subtest 'the revert' => sub {
 	unlike($run->{output}, qr/gallery-revert:/, 'it says nothing');
 	is(dump_of('gallery'), $after, 'it changes nothing');
 
-	# An extension that is there already, and an image that is no release.
+	# Stopped while it waits for the answer to COMMIT: of a standby that is not there, so it is committed here all the same.
+	$node->append_conf('postgresql.conf', q{synchronous_standby_names = 'nobody'});
+	$node->reload;
+	$run = begin('gallery_granted', %go);
+	ok(wait_for_session('gallery_granted', q{wait_event = 'SyncRep'}), 'SIGTERM in COMMIT: it waits');
+	kill 'TERM', $run->{harness}{KIDS}[0]{PID};
+	finish($run);
+	is($run->{code}, 18, 'SIGTERM in COMMIT: exit code');
+	like($run->{output}, qr/stopped by SIGTERM.* committed.*start again/s, 'SIGTERM in COMMIT: message');
+	unlike($run->{output}, qr/database is unchanged/, 'SIGTERM in COMMIT: it does not say that nothing happened');
+	$node->append_conf('postgresql.conf', q{synchronous_standby_names = ''});
+	$node->reload;
+	run_ok($reply, qr/^stock command started: $/m, 'SIGTERM in COMMIT: the next start', 'gallery_granted');
+
+	# An extension that is there already.
 	$node->safe_psql('gallery_again', 'CREATE SCHEMA tools; CREATE EXTENSION gallery_revert SCHEMA tools');
-	run_ok($reply, qr/does not say which release.*warning: pin the image tag v2\.7\.5/s, 'no release', 'gallery_again',
-		%go, IMMICH_SOURCE_REF => 'main');
+	run_ok($reply, qr/stock command started/, 'an extension in another schema', 'gallery_again', %go);
 	is($node->safe_psql('gallery_again', q{SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert'}), 0,
 		'the extension is gone');
+};
+
+# Certificates are checked as Immich's driver would: with Node's own list and NODE_EXTRA_CA_CERTS, which libpq knows nothing of.
+subtest 'DB_SSL_MODE=verify-full' => sub {
+	my ($files, $data) = ("$scratch/tls", $node->data_dir);
+	mkdir $files;
+	my $openssl = sub { my ($out, $err) = run_command([ 'openssl', @_ ]); return };
+	write_file("$files/extensions", "subjectAltName = IP:127.0.0.1\n");
+	$openssl->(qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj), "/CN=$_", '-keyout', "$files/$_.key", '-out', "$files/$_.crt")
+	  for qw(ca other);
+	$openssl->(qw(req -newkey rsa:2048 -nodes -subj /CN=database -keyout), "$data/server.key", '-out', "$files/server.csr");
+	$openssl->(qw(x509 -req -days 2 -CAcreateserial -in), "$files/server.csr", '-CA', "$files/ca.crt", '-CAkey', "$files/ca.key",
+		'-extfile', "$files/extensions", '-out', "$data/server.crt");
+	chmod 0600, "$data/server.key";
+	$node->append_conf('postgresql.conf', 'ssl = on');
+	$node->restart;
+	# Where Node is not installed, a list that does not have the database's authority either.
+	if (!grep { -x "$_/node" } split /:/, $ENV{PATH}) {
+		write_file("$scratch/bin/node", "#!/bin/sh\ncat '$files/other.crt'\n");
+		chmod 0755, "$scratch/bin/node";
+	}
+	mkdir "$files/tmp";
+	my %verify = (DB_SSL_MODE => 'verify-full', TMPDIR => "$files/tmp");
+	my $run = run_ok($reply, qr/^stock command started: $/m, 'a trusted certificate', 'plain', %verify,
+		NODE_EXTRA_CA_CERTS => "$files/ca.crt");
+	unlike($run->{output}, qr/gallery-revert:/, 'nothing is said');
+	is(slurp_file("$scratch/environment"), $run->{given}, 'the stock command finds its environment as it was');
+	run_ok(12, qr/certificate.*DB_SSL_MODE/s, 'an unknown authority', 'plain', %verify, NODE_EXTRA_CA_CERTS => "$files/other.crt");
+	run_ok(12, qr/certificate.*DB_SSL_MODE/s, 'Node\'s own list', 'plain', %verify);
+	run_ok($reply, qr/started/, 'sslrootcert of DB_URL', 'plain', TMPDIR => "$files/tmp", DB_SSL_MODE => undef,
+		DB_URL => "postgresql://immich:" . ($password =~ s/([^a-z0-9])/sprintf '%%%02X', ord $1/ger)
+		  . "\@127.0.0.1:$port/plain?sslmode=verify-full&sslrootcert=$files/ca.crt");
+	is_deeply([ glob "$files/tmp/*" ], [], 'the list is taken away again');
 };
 
 done_testing();
