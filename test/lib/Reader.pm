@@ -100,8 +100,12 @@ sub place
 services:
   immich-server:
     image: registry.example/gallery-server:${IMMICH_VERSION:-release}
+    volumes:
+      - ${UPLOAD_LOCATION}:/data
   immich-machine-learning:
-    image: registry.example/gallery-machine-learning:${IMMICH_VERSION:-release}
+    image: registry.example/gallery-machine-learning:${IMMICH_VERSION:-release}-cuda
+    volumes:
+      - model-cache:/cache
   redis:
     image: docker.io/valkey/valkey:9
   database:

@@ -129,11 +129,14 @@ sub switch_back
 				is($pin, "IMMICH_VERSION=$pin{$generation}", "$generation: the tag to write down");
 				my ($wanted) = grep { $_->{language} eq 'text' && $_->{heading} =~ /^8\./ } blocks($text);
 				my $compose = slurp_file("$place->{folder}/docker-compose.yml");
-				foreach my $service ($wanted->{text} =~ /^(  \S+:\n(?:    .*\n)+)/mg)
+				my $lines = () = $compose =~ /\n/g;
+				while ($wanted->{text} =~ /^(  \S+:\n)    image: (.*)\n/mg)
 				{
-					my ($key) = $service =~ /^(  \S+:\n)/;
-					$compose =~ s/^\Q$key\E(?:    .*\n)+/$service/m or die "no service $key";
+					my ($key, $image) = ($1, $2);
+					# With the ending that was there.
+					$compose =~ s/^(\Q$key\E(?:    .*\n)*?    image: ).*?(-cuda)?$/$1$image@{[ $2 \/\/ '' ]}/m or die "no service $key";
 				}
+				is(scalar(() = $compose =~ /\n/g), $lines, "$generation: all other lines are kept");
 				write_file("$place->{folder}/docker-compose.yml", $compose);
 				my $env = slurp_file("$place->{folder}/.env") =~ s/^IMMICH_VERSION=.*$/$pin/mr =~ s/^IMMICH_(?:STORAGE_BACKEND|S3_.*)=.*\n//mgr;
 				write_file("$place->{folder}/.env", $env);
@@ -145,6 +148,7 @@ sub switch_back
 				like($_[0], qr/^product +\| gallery$/m, "$generation: product");
 				my @blocked = $_[0] =~ /^ (\w[\w ]*?) +\| blocked/mg;
 				is("@blocked", 'token', "$generation: only the token is blocked");
+				like($_[0], qr/^name +\| token\n.*^hint +\| Look at/ms, "$generation: and with what to do");
 				is_deeply([ grep { length > 100 } split /\n/, $_[0] ], [], "$generation: within 100 columns");
 			},
 			'4. Look/2' => sub {
@@ -174,13 +178,20 @@ sub switch_back
 			},
 			'7. Clear the job queue/1' => sub {
 			  SKIP: {
-					skip 'redis-tools is not installed', 1 if !defined $reader->redis('PING');
+					skip 'redis-tools is not installed', 3 if !defined $reader->redis('PING');
+					like($_[0], qr/^OK$/m, "$generation: Redis says OK");
 					is(join(' ', map { $reader->redis('-n', $_, 'DBSIZE') } 0, 1), '0 1', "$generation: Redis database 0 is empty, 1 is not");
+					# With a password the page has another command.
+					my ($command) = $text =~ /`(docker exec -e [^`]*)`/;
+					$reader->redis('CONFIG', 'SET', 'requirepass', 'secret');
+					like($_[1]->type("export REDISCLI_AUTH=secret; $command; unset REDISCLI_AUTH")->{output}, qr/^OK$/m, "$generation: with a password, too");
+					$reader->redis('-a', 'secret', '--no-auth-warning', 'CONFIG', 'SET', 'requirepass', '');
 				}
 			},
 			'8. Switch the image and start/1' => sub {
 				my @tagged = $_[0] =~ /^ghcr\.io\/immich-app\/immich-(?:server|machine-learning):(\S+)$/mg;
-				is("@tagged", "$pin{$generation} $pin{$generation}", "$generation: both images have the tag");
+				is("@tagged", "$pin{$generation} $pin{$generation}-cuda", "$generation: both images have the tag, and the ending that they had");
+				unlike($_[0], qr/gallery/, "$generation: no image of Gallery's");
 			},
 		});
 	eval { IPC::Run::finish($server) };

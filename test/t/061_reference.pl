@@ -75,6 +75,12 @@ cmp_ok($messages, '>=', 25, 'messages read from the sources');
 sub words { return map { lc } $_[0] =~ /[A-Za-z_]{2,}/g }
 my @literals = map { my %word = map { $_ => 1 } map { words($_) } read_text($_) =~ s/'"'//gr =~ /"((?:[^"\\]|\\.)*)"/gs; \%word } glob "$root/src/*.cpp $root/src/*/*.cpp";
 my @stale = grep { my @words = words($_->{message}); !grep { my $file = $_; !grep { !$file->{$_} && !/^(?:clients|migrations|are)$/ } @words } @literals } @rows;
+# But for the server's own, which it must say.
+$node->safe_psql('postgres', 'CREATE ROLE nobody');
+my (undef, undef, $denied) = $node->psql('postgres', 'SET ROLE nobody; SELECT gallery_revert()');
+my ($own) = $denied =~ /ERROR:  (permission denied for function )gallery_revert$/m;
+is(scalar(grep { $_->{code} eq '42501' && $_->{message} eq ($own // '') . '...' } @rows), 1, 'who is not granted is told so');
+@stale = grep { $_->{message} ne ($own // '') . '...' } @stale;
 is_deeply([ map { $_->{message} } @stale ], [], 'every listed message is one of the sources');
 is_deeply(\@unlisted, [], 'every message of the sources is listed with its SQLSTATE');
 $raised{53200} = 1 if read_text("$root/src/backend/guard.cpp") =~ /sqlstate = ERRCODE_OUT_OF_MEMORY/;
@@ -155,6 +161,12 @@ foreach my $document (grep { !/^bench.results/ } @all)
 }
 cmp_ok($named, '>=', 30, 'names read');
 is_deeply(\@missing, [], 'what is named exists');
+
+# The archive to unpack is the one that packaging/dist makes.
+my ($version) = read_text("$root/META.json") =~ /^   "version": "(.*)",$/m;
+my @archives = read_text("$root/docs/switching-back.md") =~ /\bgallery_revert-([\d.]*\d)/g;
+is_deeply([ grep { $_ ne $version } @archives ], [], 'the archive is of this version');
+cmp_ok(scalar @archives, '>=', 1, '... and is named');
 
 # Each promise of the README has a command that shows it, and what it names in brackets is a test of that suite.
 my @promises = table(read_text("$root/README.md"), 'What it promises, and what shows it');
