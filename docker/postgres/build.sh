@@ -12,8 +12,13 @@ source=$1 target=$2
 pg_config=/usr/lib/postgresql/${PG_MAJOR:?is not set}/bin/pg_config
 
 export DEBIAN_FRONTEND=noninteractive
-[ -z "${APT_SOURCE-}" ] || echo "$APT_SOURCE" >/etc/apt/sources.list.d/gallery_revert.list
 apt-get -q update
+if [ -n "${APT_SOURCE-}" ]; then
+    # The archive of PostgreSQL's packages is reached by https, for which the image has no certificates.
+    apt-get -q -y --no-install-recommends install ca-certificates
+    echo "$APT_SOURCE" >/etc/apt/sources.list.d/gallery_revert.list
+    apt-get -q update
+fi
 apt-get -q -y --no-install-recommends install g++ make "postgresql-server-dev-$PG_MAJOR"
 
 # Objects of another PostgreSQL or compiler may have come along.

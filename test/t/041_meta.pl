@@ -1,4 +1,5 @@
-# packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow.
+# packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow. And what of the
+# packaging can be told without building: what packaging/deb needs, and that the compose file passes on what the Dockerfile takes.
 
 use strict;
 use warnings FATAL => 'all';
@@ -72,5 +73,21 @@ $good->{x_more}     = [1];
 $good->{prereqs}{test}{recommends}{pgtap} = '>= 1.0.0, != 1.1.0, <2.0.0';
 $good->{resources} = { homepage => 'https://home.invalid/', bugtracker => { mailto => 'bugs@mail.invalid' } };
 is(verdict($json->encode($good)), undef, 'the other forms of the spec are valid');
+
+# Where nothing is installed that builds packages.
+mkdir "$scratch/few" or die $!;
+for my $program (qw(bash dirname)) {
+	my ($path) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
+	symlink $path, "$scratch/few/$program" or die "$program: $!";
+}
+my $said = qx(PATH=$scratch/few bash packaging/deb $scratch/deb 2>&1);
+is($? >> 8, 1, 'packaging/deb without debhelper fails');
+like($said, qr/no dh here.*apt-get install debhelper lintian postgresql-server-dev-all$/, '... and names the packages');
+ok(!-e "$scratch/deb", '... before it makes anything');
+
+my %taken  = map { $_ => 1 } slurp('docker/postgres/Dockerfile') =~ /^ARG (\w+)/mg;
+my %passed = map { $_ => 1 } (slurp('docker/compose.gallery-revert.yml') =~ /^      args:\n((?:        .*\n)+)/m)[0] =~ /^ +(\w+):/mg;
+delete $taken{PG_MAJOR};    # Only to choose BASE_IMAGE.
+is_deeply([ sort keys %passed ], [ sort keys %taken ], 'the compose file passes on the arguments of the Dockerfile');
 
 done_testing();
