@@ -179,8 +179,11 @@ sub wait_for_server
 	my @numbers = $all ? numbers(10, @steps) : map { $_->[0] } @some[ grep { $_ % 4 == 0 } 0 .. $#some ];
 	for my $number (@numbers)
 	{
+		my $log = -s $node->logfile;
 		my ($status) = hit('kill', $number);
 		push @wrong, "point $number: status $status" if $status != 2;
+		# Until the server has noticed, it still lets sessions in, which then end with all others.
+		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
 		push @wrong, "no server after $number" if !wait_for_server();
 		push @wrong, "state after $number" if !unchanged();
 		push @wrong, "next try after $number" if !succeeds();
