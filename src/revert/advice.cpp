@@ -67,7 +67,12 @@ const manifest::ImmichRelease *last_started(const Survey &survey) {
   return nullptr;
 }
 
-Advice advise_revert(const Identity &identity) {
+std::string older_than(const manifest::ImmichRelease &wanted) {
+  return "; Immich " + std::string(wanted.tag) +
+         " is older than the database, and only a dump from before goes back to it";
+}
+
+Advice advise_revert(const Identity &identity, const manifest::ImmichRelease *wanted) {
   const auto *target = choose_target(identity.native_migrations, identity.immich_base);
   Advice advice;
   advice.advice = "revert_gallery";
@@ -76,6 +81,16 @@ Advice advise_revert(const Identity &identity) {
                   plural(static_cast<int>(identity.ran.size()), "migration") +
                   " of Gallery recorded), on which Immich does not run";
   advice.pin = target == nullptr ? "" : std::string(target->tag);
+  if (!identity.missing.empty()) {
+    // The revert refuses a hole; only Gallery fills it.
+    advice.reason += "; first Gallery has to run what it left out: " +
+                     plural(static_cast<int>(identity.missing.size()), "migration") + " of Immich, from \"" +
+                     identity.missing.front() + "\" on";
+    advice.steps = {"docker compose up -d", "docker compose logs immich-server"};
+    return advice;
+  }
+  if (wanted != nullptr && target != nullptr && parse_version(wanted->tag) < parse_version(target->tag))
+    advice.reason += older_than(*wanted);
   // The names of the images as well, and the jobs that only Gallery knows.
   advice.steps = run_with_token("gallery_revert") +
                  Steps{std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
@@ -88,7 +103,8 @@ Advice advise_revert(const Identity &identity) {
 }
 
 /// Ledger rows that no release accepts although the set of migrations is right.
-std::optional<Advice> advise_repair(const Identity &identity, const manifest::ImmichRelease &fits) {
+std::optional<Advice> advise_repair(const Identity &identity, const manifest::ImmichRelease &fits,
+                                    const manifest::ImmichRelease *wanted) {
   auto const changes = repair_order(identity.native_rows);
   if (changes.empty() && identity.renamed.empty())
     return std::nullopt;
@@ -101,6 +117,8 @@ std::optional<Advice> advise_repair(const Identity &identity, const manifest::Im
     advice.reason = "the ledger records \"" + changes.front().name + "\" out of order (" +
                     plural(static_cast<int>(changes.size()), "row") +
                     "), which every release refuses; the migrations themselves are all there";
+  if (wanted != nullptr && wanted->migrations < identity.native_migrations)
+    advice.reason += older_than(*wanted);
   advice.pin = fits.tag;
   advice.steps = run_with_token("immich_repair_migration_order") + pin_and_start(advice.pin);
   return advice;
@@ -133,7 +151,7 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     return advice;
   }
   advice.advice = "roll_back";
-  advice.pin = known ? last->tag : fits.tag;
+  advice.pin = known ? last->tag : releases_with(identity.native_migrations).second->tag;
   advice.reason = none_ran + "; Immich runs them all in one transaction, so the failed update changed nothing and " +
                   advice.pin + " may be started again";
   advice.steps = Steps{stop} + pin_and_start(advice.pin);
@@ -185,7 +203,7 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
   enforce(check_migrations(identity));
   // Whatever release is wanted, and be it one of Gallery's own.
   if (identity.is_gallery)
-    return advise_revert(identity);
+    return advise_revert(identity, wanted ? find_release(*wanted) : nullptr);
   const manifest::ImmichRelease *target = nullptr;
   if (wanted) {
     target = find_release(*wanted);
@@ -201,7 +219,7 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
   if (auto broken = advise_broken(survey, identity, started == nullptr ? "" : std::string(started->tag)))
     return *broken;
   const auto *fits = choose_target(identity.native_migrations, Version());
-  if (auto repair = advise_repair(identity, *fits))
+  if (auto repair = advise_repair(identity, *fits, target))
     return *repair;
 
   Advice advice;
