@@ -150,7 +150,7 @@ void Rules::space_links() {
     plan_.remarks.push_back(
         {*unclear[0][0] + (unclear[0][0] == "1" ? " share link lists" : " share links list") +
              " photos of others that may not be shared in Immich",
-         "Left as they are: they may be of a deleted space or a former partner. Look at them in Immich, under shared "
+         "Left as they are: they may be of a deleted space or a former partner.\nLook at them in Immich, under shared "
          "links. One is " +
              unclear[0][1].value_or("") + "."});
   if (!marked)
