@@ -56,18 +56,24 @@ struct PathRow {
   std::size_t size;
 };
 
-constexpr auto config_rows = std::to_array<PathRow>({
 #define PATH(...) PathRow(__VA_ARGS__),
+constexpr auto config_rows = std::to_array<PathRow>({
 #include "manifest/gallery_config_paths.inc"
-#undef PATH
 });
+constexpr auto preference_rows = std::to_array<PathRow>({
+#include "manifest/gallery_preference_paths.inc"
+});
+#undef PATH
 
-constexpr auto config_paths_table = [] {
-  std::array<ConfigPath, config_rows.size()> paths;
-  for (std::size_t i = 0; i < paths.size(); ++i)
-    paths[i] = ConfigPath(config_rows[i].keys).first(config_rows[i].size);
+template <std::size_t N> constexpr std::array<JsonPath, N> paths_of(const std::array<PathRow, N> &rows) {
+  std::array<JsonPath, N> paths;
+  for (std::size_t i = 0; i < N; ++i)
+    paths[i] = JsonPath(rows[i].keys).first(rows[i].size);
   return paths;
-}();
+}
+
+constexpr auto config_paths_table = paths_of(config_rows);
+constexpr auto preference_paths_table = paths_of(preference_rows);
 
 /// True where each row's key is less than the next one's: sorted, and no key twice.
 template <typename Table, typename Key>
@@ -167,8 +173,11 @@ std::span<const GalleryObject> gallery_objects() {
 std::span<const NativeObject> native_catalog() {
   return native_table;
 }
-std::span<const ConfigPath> gallery_config_paths() {
+std::span<const JsonPath> gallery_config_paths() {
   return config_paths_table;
+}
+std::span<const JsonPath> gallery_preference_paths() {
+  return preference_paths_table;
 }
 std::span<const std::string_view> gallery_metadata_keys() {
   return metadata_keys_table;

@@ -66,8 +66,8 @@ struct NativeObject {
   int last;
 };
 
-/// A place in system_metadata's 'system-config' JSON that only Gallery writes.
-using ConfigPath = std::span<const std::string_view>;
+/// A place in a JSON value, as keys from the top.
+using JsonPath = std::span<const std::string_view>;
 
 std::span<const std::string_view> immich_migrations();
 std::span<const ImmichRelease> immich_releases();
@@ -76,7 +76,9 @@ std::span<const GalleryMigration> gallery_migrations();
 std::span<const GalleryRelease> gallery_releases();
 std::span<const GalleryObject> gallery_objects();
 std::span<const NativeObject> native_catalog();
-std::span<const ConfigPath> gallery_config_paths();
+/// What only Gallery writes in system_metadata's 'system-config', and in user_metadata's 'preferences'.
+std::span<const JsonPath> gallery_config_paths();
+std::span<const JsonPath> gallery_preference_paths();
 std::span<const std::string_view> gallery_metadata_keys();
 std::span<const std::string_view> gallery_permissions();
 std::span<const std::string_view> gallery_checkpoint_types();

@@ -217,9 +217,11 @@ void Rules::plugin() {
 }
 
 void Rules::preferences() {
-  if (has("user_metadata", {"key", "value"}))
-    update("clean", "user_metadata", "u", "value = u.value #- '{memories,types}'::text[]", "",
-           "u.key::text = 'preferences' AND u.value #> '{memories,types}'::text[] IS NOT NULL",
+  if (!has("user_metadata", {"key", "value"}))
+    return;
+  for (auto path : manifest::gallery_preference_paths())
+    update("clean", "user_metadata", "u", "value = u.value #- " + path_literal(path), "",
+           "u.key::text = 'preferences' AND u.value #> " + path_literal(path) + " IS NOT NULL",
            "a preference that only Gallery reads");
 }
 

@@ -11,15 +11,14 @@ namespace {
 
 constexpr const char *jit_migration = "1783628194057-DisablePostgresJit";
 
-/// A JSON path as the server writes one: {a,b,c}. The keys are plain words.
-std::string path_text(manifest::ConfigPath path) {
+} // namespace
+
+std::string path_literal(manifest::JsonPath path) {
   std::string result;
   for (auto key : path)
     result.append(result.empty() ? "{" : ",").append(key);
-  return result + '}';
+  return literal(result + '}') + "::text[]";
 }
-
-} // namespace
 
 void Rules::settings() {
   system_config();
@@ -36,14 +35,14 @@ void Rules::system_config() {
   // Only paths that are there: '#-' raises an error on an array or a scalar in its way, '#>' just finds nothing.
   std::string columns;
   for (auto path : manifest::gallery_config_paths())
-    columns += (columns.empty() ? "" : ", ") + ("value #> " + literal(path_text(path)) + "::text[] IS NOT NULL");
+    columns += (columns.empty() ? "" : ", ") + ("value #> " + path_literal(path) + " IS NOT NULL");
   std::string expression = "value";
   int settings = 0;
   for (const auto &row :
        spi_.query("SELECT " + columns + " FROM " + t("system_metadata") + " WHERE key::text = 'system-config'"))
     for (std::size_t i = 0; i < row.size(); ++i)
       if (row[i] == "t") {
-        expression += " #- " + literal(path_text(manifest::gallery_config_paths()[i])) + "::text[]";
+        expression += " #- " + path_literal(manifest::gallery_config_paths()[i]);
         ++settings;
       }
   if (settings > 0)

@@ -134,6 +134,20 @@ point(18, 'a link that is emptied stays, and so does one to an album that its ow
 	{ generation => 'v5.5' }, sprintf($links, q(description = 'Link 102')) . ';',
 	sprintf($links, q(description IN ('Link 102', 'Link 105', 'Link 106'))) . ' ORDER BY 1;',
 	qr/^Link 102\|[1-9]\d*\nreturned v3\.1\.0\nLink 102\|0\nLink 105\|0\n\z/);
+point(18, q(a partner's photos stay in a link made from a space, all but those that a partner does not see), { generation => 'v5.5' },
+	q(CREATE TEMP TABLE was ON COMMIT DROP AS
+	    SELECT l.id AS link, a.id AS asset, p."sharedById" IS NOT NULL AS partner, a.visibility IN ('timeline', 'hidden') AND a."deletedAt" IS NULL AS seen
+	    FROM shared_link l JOIN shared_link_asset s ON s."sharedLinkId" = l.id JOIN asset a ON a.id = s."assetId"
+	    LEFT JOIN partner p ON p."sharedById" = a."ownerId" AND p."sharedWithId" = l."userId" WHERE l.description = 'Link 103';
+	  SELECT bool_or(partner AND seen), bool_or(partner AND NOT seen), bool_or(NOT partner AND seen) FROM was;),
+	q(SELECT bool_and((partner AND seen) = EXISTS (SELECT FROM shared_link_asset WHERE "sharedLinkId" = link AND "assetId" = asset)) FROM was;),
+	"t|t|t\nreturned v3.1.0\nt\n");
+point(18, 'a link of a space that was deleted stays as it is, and is named', { generation => 'v5.5' },
+	q(DELETE FROM shared_space WHERE id = (SELECT "spaceId" FROM shared_link WHERE description = 'Link 102');
+	  CREATE TEMP TABLE was ON COMMIT DROP AS SELECT s.* FROM shared_link_asset s JOIN shared_link l ON l.id = s."sharedLinkId" WHERE l.description = 'Link 102';
+	  SELECT count(*) > 0 FROM was;),
+	q(SELECT count(*) FROM was EXCEPT SELECT count(*) FROM was JOIN shared_link_asset USING ("sharedLinkId", "assetId");),
+	"t\nreturned v3.1.0\n", qr/share links? lists? photos of others that may not be shared in Immich/);
 point(19, 'only people that change are written', { generation => 'v5.4' },
 	moved('person', 'id') . rows('person_audit'), touched('person', 'id') . rows('person_audit'),
 	"3\nreturned v3.1.0\n1\n13\n");
@@ -182,6 +196,12 @@ point(25, 'a session syncs as before where nothing was put back', { generation =
 point(26, 'the preference that only Gallery reads goes', { generation => 'v5.8' },
 	rows('user_metadata', q(value -> 'memories' ? 'types')), rows('user_metadata', q(value -> 'memories' ? 'types'))
 	. rows('user_metadata', q(value ? 'memories')), "3\nreturned v3.3.5\n0\n5\n");
+point(26, 'and one that only a branch wrote; preferences of another shape stay', { generation => 'v5.8' },
+	q(UPDATE user_metadata SET value = value || '{"photoGuesser": {"rounds": 5}}' WHERE key = 'preferences' AND value -> 'memories' ? 'types';
+	  UPDATE user_metadata SET value = '["photoGuesser"]' WHERE key = 'preferences' AND "userId" = (SELECT min("userId"::text)::uuid FROM user_metadata
+	    WHERE key = 'preferences' AND NOT value ? 'photoGuesser');) . rows('user_metadata', q(value -> 'photoGuesser' IS NOT NULL)),
+	rows('user_metadata', q(value -> 'photoGuesser' IS NOT NULL)) . rows('user_metadata', q(value = '["photoGuesser"]'))
+	. rows('user_metadata', q(value -> 'memories' ? 'types')), "3\nreturned v3.3.5\n0\n1\n0\n");
 point(26, 'workflows without any step left are turned off, and named', { generation => 'v5.5' },
 	q(SELECT reason FROM tools.gallery_revert_plan() WHERE object = 'workflow';),
 	q(SELECT string_agg(name, ', ' ORDER BY name) FROM workflow WHERE enabled;),
@@ -208,6 +228,13 @@ point(28, 'edits with other actions than crop, rotate and mirror go', { generati
 	    count(*) FILTER (WHERE l.cropped) > 0, count(*) FILTER (WHERE NOT l.cropped) > 0
 	  FROM alone l JOIN asset a ON a.id = l."assetId";),
 	"adjust crop glow trim\nreturned v3.3.5\ncrop\nt|t|t|t\n");
+point(28, 'what Immich edited too stays edited', { generation => 'v5.3' },
+	sprintf($first_trim, '3661.5') . q(
+	  INSERT INTO asset_edit ("assetId", action, parameters, sequence) VALUES (:'asset', 'crop', '{"x": 1, "y": 1, "width": 10, "height": 10}', 1);
+	  UPDATE asset SET thumbhash = '\x01' WHERE id = :'asset';
+	  SELECT count(*) > 0 AS files FROM asset_file WHERE "assetId" = :'asset' AND "isEdited";),
+	$its_duration . q(SELECT count(*) > 0 FROM asset_file WHERE "assetId" = :'asset' AND "isEdited"; SELECT action FROM asset_edit WHERE "assetId" = :'asset';),
+	"t\nreturned v3.1.0\n3661500|t|f\nt\ncrop\n");
 point(29, 'files below a relative folder are not taken for files in S3', { generation => 'v4.57' },
 	q(UPDATE asset SET "originalPath" = 'data/upload/' || id || '.jpg';), '',
 	qr/^refused 55000 some file paths do not start with "\/"\n(?:.*\n)*240 originals, for example(?: "data\/upload\/[^"]+"){3}\nhint .*IMMICH_MEDIA_LOCATION/);

@@ -12,6 +12,7 @@ TEST(Manifest, holds_what_shipped) {
   EXPECT_EQ(manifest::immich_migrations().size(), 100u);
   EXPECT_EQ(manifest::immich_releases().size(), 77u);
   EXPECT_EQ(manifest::gallery_config_paths().size(), 11u);
+  EXPECT_EQ(manifest::gallery_preference_paths().size(), 2u);
   EXPECT_EQ(manifest::gallery_permissions().size(), 22u);
   EXPECT_EQ(manifest::gallery_checkpoint_types().size(), 47u);
 }
@@ -36,11 +37,12 @@ TEST(Manifest, derives_override_names) {
 }
 
 // They become JSON paths as they are, with nothing quoted.
-TEST(Manifest, config_paths_are_plain_words) {
-  for (auto path : manifest::gallery_config_paths())
-    for (auto key : path) {
-      EXPECT_FALSE(key.empty());
-      EXPECT_TRUE(std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c); })) << key;
-      EXPECT_NE(key, "NULL");
-    }
+TEST(Manifest, json_paths_are_plain_words) {
+  for (auto paths : {manifest::gallery_config_paths(), manifest::gallery_preference_paths()})
+    for (auto path : paths)
+      for (auto key : path) {
+        EXPECT_FALSE(key.empty());
+        EXPECT_TRUE(std::all_of(key.begin(), key.end(), [](unsigned char c) { return std::isalnum(c); })) << key;
+        EXPECT_NE(key, "NULL");
+      }
 }
