@@ -21,6 +21,15 @@ EXCEPTION WHEN OTHERS THEN
     FROM regexp_split_to_table(concat_ws(E'\n', code || ' ' || message, nullif(detail, '')), E'\n') WITH ORDINALITY AS r(l, n) WHERE n <= 5;
 END $$;
 
+-- Runs the revert outside of any savepoint, as users do: only there may it leave out its second look when nobody wrote.
+CREATE FUNCTION test.plain() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('gallery.revert_token', 'i_accept_data_loss', true);
+  PERFORM set_config('gallery.revert_lock_timeout', '60s', true);
+  PERFORM set_config('client_min_messages', 'error', true);
+  RETURN 'reverted, pin ' || gallery_revert();
+END $$;
+
 -- What is locked by this session that a revert locks; nothing is left of a refused one.
 CREATE FUNCTION test.held() RETURNS bigint LANGUAGE sql AS $$
   SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessExclusiveLock'

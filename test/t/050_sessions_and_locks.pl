@@ -215,6 +215,17 @@ sub meanwhile
 	return ($waits, $out, $err);
 }
 
+# What another transaction wrote before the first look and commits before the locks is seen, though that needs no new transaction id.
+for my $case ([ 'a session', '', 'COMMIT;' ], [ 'a prepared transaction', q{PREPARE TRANSACTION 'moved';}, q{COMMIT PREPARED 'moved';} ])
+{
+	my ($what, $then, $commit) = @$case;
+	my $moved = q{UPDATE asset SET "originalPath" = 'upload/0a' || "originalPath" WHERE id = (SELECT min(id::text)::uuid FROM asset);};
+	my ($waits, $out, $err) = meanwhile('photos', 'SELECT gallery_revert()', "$moved $then", sub { $_[0]->query_safe($commit) });
+	ok($waits, "a revert waits for $what");
+	like($err, qr/^ERROR:  55000: some files are in S3, where Immich cannot read them$/m, 'and sees what it wrote before');
+	$node->safe_psql('photos', q{UPDATE asset SET "originalPath" = substr("originalPath", 10) WHERE "originalPath" LIKE 'upload/0a/%'});
+}
+
 # A repair that finds a Gallery under its locks is no revert.
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE reverted TEMPLATE photos');
