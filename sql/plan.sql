@@ -9,7 +9,9 @@ SELECT step, phase, kind, rows, reason FROM gallery_revert_plan();
 SELECT step, object, statement FROM gallery_revert_plan();
 \x
 -- The rows that go with the tables, counted by another way: each table that the statement names.
-SELECT p.rows = sum((xpath('//n/text()', query_to_xml('SELECT count(*) AS n FROM ' || t[1], false, false, '')))[1]::text::bigint) AS counted
+CREATE FUNCTION pg_temp.count_of(name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || name INTO n; RETURN n; END $$;
+SELECT p.rows = sum(pg_temp.count_of(t[1])) AS counted
 FROM gallery_revert_plan() p, regexp_matches(p.statement, '(public\.\w+)', 'g') t WHERE p.statement LIKE 'DROP TABLE%' GROUP BY p.step, p.rows;
 -- The functions read; a read-only transaction and an older snapshot are good enough.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
