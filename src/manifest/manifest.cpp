@@ -65,7 +65,8 @@ constexpr auto preference_rows = std::to_array<PathRow>({
 });
 #undef PATH
 
-template <std::size_t N> constexpr std::array<JsonPath, N> paths_of(const std::array<PathRow, N> &rows) {
+template <std::size_t N>
+constexpr std::array<JsonPath, N> paths_of(const std::array<PathRow, N> &rows) {
   std::array<JsonPath, N> paths;
   for (std::size_t i = 0; i < N; ++i)
     paths[i] = JsonPath(rows[i].keys).first(rows[i].size);
