@@ -5,9 +5,9 @@ CREATE EXTENSION gallery_revert;
 \set before `test/lib/dump-hash regress_plan`
 SELECT * FROM gallery_revert_status();
 SELECT step, phase, kind, rows, reason FROM gallery_revert_plan();
-\x
+\a \x
 SELECT step, object, statement FROM gallery_revert_plan();
-\x
+\a \x
 -- The rows that go with the tables, counted by another way: each table that the statement names.
 CREATE FUNCTION pg_temp.count_of(name text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || name INTO n; RETURN n; END $$;

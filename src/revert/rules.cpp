@@ -222,7 +222,7 @@ void Rules::preferences() {
   for (auto path : manifest::gallery_preference_paths())
     update("clean", "user_metadata", "u", "value = u.value #- " + path_literal(path), "",
            "u.key::text = 'preferences' AND u.value #> " + path_literal(path) + " IS NOT NULL",
-           "a preference that only Gallery reads");
+           "the preference " + path_text(path, '.') + ", which only Gallery knows");
 }
 
 } // namespace gallery

@@ -71,6 +71,9 @@ private:
 /// server looks rows up by the column's index whatever its statistics say: rows to clean are few beside those to keep.
 std::string is_one_of(const std::string &column, const std::string &keys);
 
+/// A path as people read it: a.b with the separator '.'.
+std::string path_text(manifest::JsonPath path, char separator);
+
 /// A path as SQL needs it: '{a,b}'::text[]. The keys are plain words.
 std::string path_literal(manifest::JsonPath path);
 

@@ -13,11 +13,18 @@ constexpr const char *jit_migration = "1783628194057-DisablePostgresJit";
 
 } // namespace
 
-std::string path_literal(manifest::JsonPath path) {
+std::string path_text(manifest::JsonPath path, char separator) {
   std::string result;
-  for (auto key : path)
-    result.append(result.empty() ? "{" : ",").append(key);
-  return literal(result + '}') + "::text[]";
+  for (auto key : path) {
+    if (!result.empty())
+      result += separator;
+    result += key;
+  }
+  return result;
+}
+
+std::string path_literal(manifest::JsonPath path) {
+  return literal('{' + path_text(path, ',') + '}') + "::text[]";
 }
 
 void Rules::settings() {
