@@ -71,7 +71,7 @@ private:
 /// server looks rows up by the column's index whatever its statistics say: rows to clean are few beside those to keep.
 std::string is_one_of(const std::string &column, const std::string &keys);
 
-/// A path as people read it: a.b with the separator '.'.
+/// The keys of a path, joined: people read a.b, an array's text has a,b.
 std::string path_text(manifest::JsonPath path, char separator);
 
 /// A path as SQL needs it: '{a,b}'::text[]. The keys are plain words.
