@@ -3,11 +3,19 @@
 
 #include "backend/guard.hpp"
 
+extern "C" {
+#include "utils/acl.h"
+}
+
 namespace backend {
+
+bool may_act_as(Oid role) {
+  return guard([=]() noexcept { return has_privs_of_role(GetUserId(), role); });
+}
 
 AsOwner::AsOwner(Oid owner) {
   GetUserIdAndSecContext(&user_, &context_); // reads the session's own state, cannot raise
-  if (guard([=]() noexcept { return superuser() && OidIsValid(owner) && !superuser_arg(owner); }))
+  if (OidIsValid(owner) && user_ != owner && may_act_as(owner))
     SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 

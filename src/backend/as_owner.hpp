@@ -5,9 +5,12 @@
 
 namespace backend {
 
-/// While it lives, a superuser has the rights of `owner` only, as in the server's own maintenance commands: triggers,
-/// views and functions of indexes are the owner's code, and would otherwise run with all rights there are. Does nothing
-/// for other callers, for InvalidOid, and where the owner is a superuser as well.
+/// Has the current user every right of the role: because it is that role, a member that inherits, or a superuser?
+bool may_act_as(Oid role);
+
+/// While it lives, the caller has the rights of `owner` only, as in the server's own maintenance commands: triggers,
+/// policies and functions of indexes are the owner's code, and would otherwise run with all rights that the caller has.
+/// Does nothing for the owner, for InvalidOid, and for a caller who may not act as the owner.
 class AsOwner {
 public:
   explicit AsOwner(Oid owner);

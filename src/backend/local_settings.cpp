@@ -1,4 +1,5 @@
-// Settings on a nesting level of their own, as functions with a SET clause have.
+// Settings on a nesting level of their own. A function with a SET clause keeps what was SET within it; here nothing is kept,
+// because code of somebody else may have run meanwhile.
 #include "backend/local_settings.hpp"
 
 #include "backend/guard.hpp"
@@ -16,7 +17,7 @@ LocalSettings::~LocalSettings() {
   // While an error passes through, the end of the transaction undoes the settings.
   if (std::uncaught_exceptions() > uncaught_)
     return;
-  auto restore = [this]() noexcept { AtEOXact_GUC(true, level_); };
+  auto restore = [this]() noexcept { AtEOXact_GUC(false, level_); };
   if (ErrorData *error = run_guarded([](void *arg) { (*static_cast<decltype(restore) *>(arg))(); }, &restore))
     elog(WARNING, "could not restore settings: %s", error->message);
 }

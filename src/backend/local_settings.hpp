@@ -5,7 +5,8 @@
 
 namespace backend {
 
-/// Settings changed through the object are as before when it goes, or when the transaction is rolled back.
+/// All settings are as before when the object goes, or when the transaction is rolled back: those changed through it, and
+/// those that code which ran meanwhile has changed.
 class LocalSettings {
 public:
   LocalSettings();

@@ -2,6 +2,7 @@
 #include "backend/spi.hpp"
 
 #include "backend/guard.hpp"
+#include "backend/local_settings.hpp"
 
 extern "C" {
 #include "executor/spi.h"
@@ -34,6 +35,7 @@ Spi::~Spi() {
 }
 
 std::vector<Row> Spi::query(const std::string &sql) const {
+  LocalSettings const kept;
   expect_success(guard([&]() noexcept { return SPI_execute(sql.c_str(), false, 0); }), sql);
   SPITupleTable *const table = SPI_tuptable;
   std::vector<Row> rows;
@@ -57,6 +59,7 @@ std::vector<Row> Spi::query(const std::string &sql) const {
 }
 
 std::uint64_t Spi::execute(const std::string &sql) const {
+  LocalSettings const kept;
   int const code = guard([&]() noexcept { return SPI_execute(sql.c_str(), false, 0); });
   expect_success(code, sql);
   bool const counts = code == SPI_OK_INSERT || code == SPI_OK_UPDATE || code == SPI_OK_DELETE;

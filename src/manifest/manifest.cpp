@@ -32,6 +32,10 @@ constexpr auto gallery_objects_table = std::to_array<GalleryObject>({
 #include "manifest/gallery_objects.inc"
 });
 
+constexpr auto gallery_shapes_table = std::to_array<GalleryShape>({
+#include "manifest/gallery_shapes.inc"
+});
+
 constexpr auto native_table = std::to_array<NativeObject>({
 #include "manifest/native_catalog.inc"
 });
@@ -107,6 +111,8 @@ static_assert(strictly_sorted(checkpoints_table, itself));
 static_assert(strictly_sorted(metadata_keys_table, itself));
 static_assert(strictly_sorted(gallery_objects_table,
                               [](const auto &o) { return std::tuple(o.kind, o.table, o.name, o.migration); }));
+static_assert(strictly_sorted(gallery_shapes_table,
+                              [](const auto &s) { return std::tuple(s.kind, s.table, s.name, s.migration); }));
 static_assert(strictly_sorted(native_table,
                               [](const auto &o) { return std::tuple(o.kind, o.table, o.name, o.first); }));
 
@@ -133,6 +139,11 @@ static_assert(std::all_of(gallery_objects_table.begin(), gallery_objects_table.e
   const auto *maker = find_by_name(gallery_migrations_table, object.migration);
   return maker != nullptr && maker->renamed_to.empty() && maker->origin != Origin::unread &&
          (object.removed_by.empty() || find_by_name(gallery_migrations_table, object.removed_by) != nullptr);
+}));
+static_assert(std::all_of(gallery_shapes_table.begin(), gallery_shapes_table.end(), [](const auto &shape) {
+  const auto *maker = find_by_name(gallery_migrations_table, shape.migration);
+  return maker != nullptr && maker->renamed_to.empty() &&
+         (shape.removed_by.empty() || find_by_name(gallery_migrations_table, shape.removed_by) != nullptr);
 }));
 static_assert(std::none_of(gallery_objects_table.begin(), gallery_objects_table.end(), [](const auto &object) {
   auto found = std::lower_bound(native_table.begin(), native_table.end(), object, [](const auto &a, const auto &b) {
@@ -171,6 +182,9 @@ std::span<const GalleryRelease> gallery_releases() {
 std::span<const GalleryObject> gallery_objects() {
   return gallery_objects_table;
 }
+std::span<const GalleryShape> gallery_shapes() {
+  return gallery_shapes_table;
+}
 std::span<const NativeObject> native_catalog() {
   return native_table;
 }
@@ -202,6 +216,26 @@ const GalleryMigration *find_gallery_migration(std::string_view name) {
 
 const RenamedMigration *find_renamed_migration(std::string_view name) {
   return find_by_name(renamed_table, name);
+}
+
+bool is_gallery_table(std::string_view table) {
+  auto key_of = [](const GalleryObject &object) { return std::tuple(object.kind, object.table); };
+  auto const found = std::partition_point(gallery_objects_table.begin(), gallery_objects_table.end(), [&](const auto &object) {
+    return key_of(object) < std::tuple(Kind::Table, table);
+  });
+  return found != gallery_objects_table.end() && key_of(*found) == std::tuple(Kind::Table, table);
+}
+
+std::span<const GalleryShape> shapes_of(Kind kind, std::string_view table, std::string_view name) {
+  auto key_of = [&](const GalleryShape &shape) {
+    return std::tuple(shape.kind, shape.table, name.empty() ? std::string_view() : shape.name);
+  };
+  auto const wanted = std::tuple(kind, table, name);
+  auto const first = std::partition_point(gallery_shapes_table.begin(), gallery_shapes_table.end(),
+                                          [&](const auto &shape) { return key_of(shape) < wanted; });
+  auto const last = std::partition_point(first, gallery_shapes_table.end(),
+                                         [&](const auto &shape) { return !(wanted < key_of(shape)); });
+  return {first, last};
 }
 
 int find_immich_migration(std::string_view name) {

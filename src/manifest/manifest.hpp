@@ -56,6 +56,16 @@ struct GalleryObject {
   std::string_view removed_by; // a later Gallery migration, or empty
 };
 
+/// How a Gallery migration makes an object, or a part of one of Gallery's own tables.
+struct GalleryShape {
+  Kind kind;
+  std::string_view table;
+  std::string_view name;       // of a function: with its argument types
+  std::string_view definition; // as in NativeObject
+  std::string_view migration;
+  std::string_view removed_by; // the later migration that changes or removes it, or empty
+};
+
 /// A fact of Immich's schema, valid from migration count `first` to `last`.
 struct NativeObject {
   Kind kind;
@@ -75,6 +85,7 @@ std::span<const RenamedMigration> renamed_migrations();
 std::span<const GalleryMigration> gallery_migrations();
 std::span<const GalleryRelease> gallery_releases();
 std::span<const GalleryObject> gallery_objects();
+std::span<const GalleryShape> gallery_shapes();
 std::span<const NativeObject> native_catalog();
 /// What only Gallery writes in system_metadata's 'system-config', and in user_metadata's 'preferences'.
 std::span<const JsonPath> gallery_config_paths();
@@ -93,6 +104,11 @@ inline constexpr int last_native_count = 100;
 
 const GalleryMigration *find_gallery_migration(std::string_view name);
 const RenamedMigration *find_renamed_migration(std::string_view name);
+/// Is it the name of one of Gallery's own tables?
+bool is_gallery_table(std::string_view table);
+/// The rows of gallery_shapes() for an object, one for each migration that changed it; for a table with an empty name all
+/// of its parts of that kind.
+std::span<const GalleryShape> shapes_of(Kind kind, std::string_view table, std::string_view name = {});
 /// Position in immich_migrations(), or -1.
 int find_immich_migration(std::string_view name);
 

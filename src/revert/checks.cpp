@@ -51,6 +51,14 @@ std::vector<std::string> quoted_all(const std::vector<std::string> &names) {
   return result;
 }
 
+/// 'index "a" of table "b" is ..., Gallery makes ...'
+std::string line_of(const Stranger &stranger) {
+  const auto &fact = *stranger.object.fact;
+  bool const part = fact.kind != manifest::Kind::Table && fact.kind != manifest::Kind::Function;
+  return std::string(manifest::name_of(fact.kind)) + ' ' + quoted(fact.name) +
+         (part ? " of table " + quoted(fact.table) : std::string()) + (stranger.recorded ? " " : ": ") + stranger.why;
+}
+
 } // namespace
 
 std::string list_lines(const std::vector<std::string> &entries) {
@@ -235,36 +243,61 @@ Finding check_target(const Identity &identity, const manifest::ImmichRelease *&t
   return ok(name, "Immich " + std::string(target->tag) + ", as set");
 }
 
-Finding check_ownership(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+Finding check_ownership(const Survey &survey, const Evidence &evidence, const std::vector<std::string> &also) {
   constexpr const char *name = "ownership";
-  std::vector<std::string> foreign;
-  for (Oid oid : relations_to_lock(survey, plan))
-    for (const auto &[table, relation] : survey.relations)
-      if (relation.oid == oid && !relation.owned)
-        foreign.push_back("table " + quoted(table) + " belongs to " + quoted(relation.owner));
-  for (const auto &object : plan.objects)
-    if (auto function = survey.functions.find(std::string(object.fact->name));
-        object.fact->kind == manifest::Kind::Function && function != survey.functions.end() && !function->second.owned)
-      foreign.push_back("function " + function->first + " belongs to " + quoted(function->second.owner));
-  for (const auto &step : plan.steps)
-    if (step.kind == "role") {
-      auto const may = spi.query("SELECT r.rolname = current_user OR m.rolsuper FROM pg_roles r, pg_roles m"
-                                 " WHERE m.rolname = current_user AND r.rolname = " +
-                                 literal(step.object));
-      if (may.empty() || may[0][0] != "t")
-        foreign.push_back("role " + quoted(step.object) + " keeps a setting that only itself or a superuser may reset");
-    }
+  std::set<std::string> foreign;
+  auto take_table = [&](std::string_view table) {
+    if (auto const reason = survey.untrusted.find(std::string(table)); reason != survey.untrusted.end())
+      foreign.insert("table " + quoted(table) + ' ' + reason->second);
+  };
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      take_table(fact.table);
+  for (const auto &table : also)
+    take_table(table);
+  for (const auto &stranger : evidence.strangers) {
+    const auto &fact = *stranger.object.fact;
+    if (stranger.recorded && fact.kind == manifest::Kind::Table)
+      take_table(fact.name);
+    else if (stranger.recorded && fact.kind == manifest::Kind::Function && stranger.object.owner != survey.ledger.owner)
+      foreign.insert("function " + quoted(fact.name) + " belongs to " + quoted(stranger.object.owner));
+  }
   if (foreign.empty())
-    return ok(name, "the caller may change everything that has to be changed");
-  auto const user = *spi.query("SELECT current_user::text").at(0)[0];
-  // For a superuser the owner's rights count: what others own could be made to run code of theirs.
-  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "role " + quoted(user) + " does not own what has to be changed",
-                 list_lines(foreign),
-                 user == survey.ledger.owner
-                     ? "One role has to own all of it. As a superuser, for each: ALTER TABLE ... OWNER TO " +
-                           identifier(user) + "; (or ALTER FUNCTION ...)"
-                     : "Connect as the role that Immich uses, or run: SET ROLE " + identifier(survey.ledger.owner) +
-                           ";");
+    return ok(name, "one role owns all that has to be changed");
+  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                 "role " + quoted(survey.ledger.owner) + " does not own what has to be changed",
+                 list_lines({foreign.begin(), foreign.end()}),
+                 "One role has to own all of it, and nobody else's code may hang on it. What is Immich's or Gallery's: "
+                 "ALTER TABLE ... OWNER TO " +
+                     identifier(survey.ledger.owner) +
+                     "; (or ALTER FUNCTION ...), as a superuser. What is not: rename or drop it.");
+}
+
+Finding check_evidence(const Survey &survey, const Evidence &evidence) {
+  constexpr const char *name = "evidence";
+  std::vector<std::string> lines;
+  if (!survey.strange_fork_ledger.empty())
+    lines.push_back("table \"gallery_migrations\" " + survey.strange_fork_ledger);
+  for (const auto &stranger : evidence.strangers)
+    if (stranger.recorded && is_read_by_rules(*stranger.object.fact))
+      lines.push_back(line_of(stranger));
+  if (lines.empty())
+    return ok(name, "what is read of Gallery's is as Gallery makes it");
+  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                 "what Gallery keeps for Immich's photos is not as Gallery makes it", list_lines(lines),
+                 "Favourites, pets and links could not be put right. Give these the shape and the owner that Gallery gave "
+                 "them, or, if they are not Gallery's, another name.");
+}
+
+Finding check_shadows(const Survey &survey) {
+  constexpr const char *name = "search path";
+  if (survey.shadows.empty())
+    return ok(name, "nothing of another role stands in the way of Immich's functions");
+  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
+                 "functions or operators of other roles could run in place of the server's or Immich's",
+                 list_lines(survey.shadows),
+                 "Immich's own functions look in the schema where these are. Drop them, or move them: ALTER FUNCTION ... SET "
+                 "SCHEMA ...;");
 }
 
 Finding check_sessions(const backend::Spi &spi) {
@@ -294,21 +327,20 @@ Finding check_sessions(const backend::Spi &spi) {
   return finding;
 }
 
-Finding check_strangers(const Survey &survey, const Plan &plan) {
-  std::vector<std::string> names;
-  for (const auto &object : plan.strangers) {
-    std::string const kind(manifest::name_of(object.fact->kind));
-    names.push_back(object.fact->kind == manifest::Kind::Table || object.fact->kind == manifest::Kind::Function
-                        ? kind + ' ' + quoted(object.fact->name)
-                        : kind + ' ' + quoted(object.fact->name) + " of table " + quoted(object.fact->table));
-  }
-  if (names.empty())
+Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers) {
+  std::vector<std::string> lines;
+  for (const char *table : {"gallery_migrations", "gallery_migrations_lock"})
+    if (auto const reason = survey.untrusted.find(table); reason != survey.untrusted.end())
+      lines.push_back("table " + quoted(table) + ' ' + reason->second);
+  for (const auto &stranger : strangers)
+    lines.push_back(line_of(stranger));
+  if (lines.empty())
     return ok("namesakes", "nothing has a name of Gallery's without being Gallery's");
   Finding finding;
   finding.name = "namesakes";
   finding.status = Status::warning;
-  finding.message = "some objects are called as Gallery's are, but no recorded migration made them";
-  finding.detail = list_lines(names);
+  finding.message = "some objects are called as Gallery's are, but are not Gallery's";
+  finding.detail = list_lines(lines);
   finding.hint = "They are left alone. If they are not yours, look at them in schema " + quoted(survey.schema()) +
                  " before you drop them.";
   return finding;

@@ -33,16 +33,21 @@ Finding check_migrations(const Identity &identity);
 Finding check_prefix(const Identity &identity);
 /// 5: the target, chosen or set, ships every migration in the ledger. Sets `target` where ok.
 Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target);
-/// 6: the caller has the rights of the owner of everything that a step changes.
-Finding check_ownership(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// 6: everything of Immich's and Gallery's, and of the tables `also`, belongs to the ledger's owner and runs nobody
+/// else's code.
+Finding check_ownership(const Survey &survey, const Evidence &evidence, const std::vector<std::string> &also = {});
+/// 6: what is called as something of Gallery's that rules read is as Gallery makes it.
+Finding check_evidence(const Survey &survey, const Evidence &evidence);
+/// 6: nothing in the schemas that Immich's functions search can be run in place of what they mean.
+Finding check_shadows(const Survey &survey);
 /// 7: every file path is on disk.
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
 /// 8: no other client is connected to this database.
 Finding check_sessions(const backend::Spi &spi);
 /// 9: nothing that neither Gallery nor Immich made depends on what goes.
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
-/// Objects with a name of Gallery's that no recorded migration made: left alone, with a warning.
-Finding check_strangers(const Survey &survey, const Plan &plan);
+/// Objects with a name of Gallery's that are not Gallery's: left alone, with a warning.
+Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers);
 
 /// Throws the refusal of a blocked finding, reports a warning, does nothing where ok.
 void enforce(const Finding &finding);

@@ -64,15 +64,20 @@ constexpr Breakdown breakdowns[] = {
     {"files_", "asset_file,asset_files", "type"},
 };
 
-std::string find_table(const Survey &survey, std::string_view names) {
+/// All names of a list "a,b".
+void take_names(std::string_view names, std::vector<std::string> &all) {
   while (!names.empty()) {
     auto const comma = std::min(names.find(','), names.size());
-    std::string name(names.substr(0, comma));
-    if (survey.has_table(name))
-      return name;
+    all.emplace_back(names.substr(0, comma));
     names.remove_prefix(std::min(names.size(), comma + 1));
   }
-  return {};
+}
+
+std::string find_table(const Survey &survey, std::string_view names) {
+  std::vector<std::string> all;
+  take_names(names, all);
+  auto const found = std::find_if(all.begin(), all.end(), [&](const auto &name) { return survey.has_table(name); });
+  return found == all.end() ? std::string() : *found;
 }
 
 } // namespace
@@ -83,6 +88,11 @@ void show_inventory(backend::ResultSet &result) {
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
   auto const survey = read_survey(spi, std::move(ledger));
+  std::vector<std::string> counted;
+  for (const auto &item : items)
+    take_names(item.tables, counted);
+  enforce_blocked(check_ownership(survey, {}, counted));
+  enforce_blocked(check_shadows(survey));
   // Counting a table makes the planner look into the functions of its indexes, which in old databases need Immich's own
   // path.
   backend::LocalSettings local;

@@ -252,41 +252,11 @@ void put_checks_first(Plan &plan) {
 
 } // namespace
 
-void find_objects(const Survey &survey, const Identity &identity, Plan &plan) {
-  // Without Gallery's ledger a table of the lock's name is somebody's own.
-  for (const char *name : {"gallery_migrations", "gallery_migrations_lock"})
-    if (survey.fork_ledger && survey.has_table(name))
-      plan.ledgers.emplace_back(name);
-  std::set<TableName> taken;
-  std::vector<FoundObject> doubtful;
-  for (const auto &fact : manifest::gallery_objects()) {
-    auto found = survey.find(fact);
-    if (!found)
-      continue;
-    TableName const key(std::string(manifest::name_of(fact.kind)) + ' ' + std::string(fact.table),
-                        std::string(fact.name));
-    bool const recorded =
-        identity.recorded(fact.migration) && !(!fact.removed_by.empty() && identity.recorded(fact.removed_by));
-    // A view or a sequence of a table's name is not what Gallery made.
-    bool const alike = fact.kind != Kind::Table || survey.has_table(std::string(fact.name));
-    if (recorded && alike) {
-      if (taken.insert(key).second)
-        plan.objects.push_back(*found);
-    } else {
-      doubtful.push_back(*found);
-    }
-  }
-  for (const auto &found : doubtful) {
-    TableName const key(std::string(manifest::name_of(found.fact->kind)) + ' ' + std::string(found.fact->table),
-                        std::string(found.fact->name));
-    if (taken.insert(key).second)
-      plan.strangers.push_back(found);
-  }
-}
-
-Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows) {
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows) {
   Plan plan;
-  find_objects(survey, identity, plan);
+  plan.objects = std::move(found.objects);
+  plan.ledgers = std::move(found.ledgers);
+  plan.strangers = std::move(found.strangers);
   std::set<std::string_view> fork_tables;
   for (const auto &object : plan.objects)
     if (object.fact->kind == Kind::Table)

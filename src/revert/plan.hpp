@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backend/guard.hpp"
-#include "revert/identity.hpp"
+#include "revert/evidence.hpp"
 
 #include <cstdint>
 
@@ -50,19 +50,15 @@ struct Plan {
   std::vector<FoundObject> objects;   // Gallery's objects that go
   std::vector<std::string> ledgers;   // Gallery's own ledger and its lock table, where they are
   std::set<TableName> restored;       // columns of Immich's that a step puts back
-  std::vector<FoundObject> strangers; // objects of a name of Gallery's that no recorded migration made
+  std::vector<Stranger> strangers;    // objects of a name of Gallery's that are not Gallery's
   const manifest::ImmichRelease *target = nullptr;
 };
-
-/// Gallery's objects by the evidence rule: known to the manifest, made by a recorded migration, not removed by a later
-/// one. Objects of the same name without that evidence become strangers.
-void find_objects(const Survey &survey, const Identity &identity, Plan &plan);
 
 /// What is to be known of the rows of a step: whether there are any, or how many.
 enum class Rows { any, counted };
 
 /// The steps. Those that would change no row are left out.
-Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows);
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
 
 /// The refusal 55000 of a database whose native tables the rules cannot read.
 backend::Refusal not_as_made(const std::string &what);

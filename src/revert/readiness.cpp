@@ -121,8 +121,17 @@ void examine(const backend::Spi &spi, const Careful &careful, Findings &findings
     findings.push_back(target);
     if (target.status == Status::blocked || prefix.status == Status::blocked)
       return;
-    now.plan = plan_for(spi, now.survey, now.identity, Rows::any);
-    findings.push_back(check_ownership(spi, now.survey, now.plan));
+    auto found_objects = find_objects(spi, now.survey, now.identity);
+    auto const ownership = check_ownership(now.survey, found_objects);
+    auto const evidence = check_evidence(now.survey, found_objects);
+    findings.push_back(ownership);
+    findings.push_back(evidence);
+    findings.push_back(check_shadows(now.survey));
+    if (ownership.status == Status::blocked || evidence.status == Status::blocked) {
+      findings.push_back(check_strangers(now.survey, found_objects.strangers));
+      return; // nothing of it is looked at
+    }
+    now.plan = plan_for(spi, now.survey, now.identity, std::move(found_objects), Rows::any);
     findings.push_back(check_paths(spi, now.survey));
     {
       auto const as_caller = careful.as_caller();
@@ -133,9 +142,9 @@ void examine(const backend::Spi &spi, const Careful &careful, Findings &findings
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
     add_plugin(spi, findings, now.survey);
-    find_objects(now.survey, now.identity, now.plan);
+    now.plan.strangers = find_objects(spi, now.survey, now.identity).strangers;
   }
-  findings.push_back(check_strangers(now.survey, now.plan));
+  findings.push_back(check_strangers(now.survey, now.plan.strangers));
   add_drift(spi, findings, now);
   add_clean(findings, now);
 }

@@ -31,15 +31,15 @@ FirstLook look_unlocked(Locks &locks) {
   locks.wait_to_read(spi);
   Careful const careful(spi);
   first.now = look(spi);
+  enforce(check_strangers(first.now.survey, first.now.plan.strangers));
   if (first.now.plan.steps.empty())
     return first;
-  enforce(check_ownership(spi, first.now.survey, first.now.plan));
+  enforce(check_shadows(first.now.survey));
   enforce(check_paths(spi, first.now.survey));
   {
     auto const as_caller = careful.as_caller();
     enforce(check_sessions(spi));
   }
-  enforce(check_strangers(first.now.survey, first.now.plan));
   enforce(check_dependents(spi, first.now.survey, first.now.plan));
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
   return first;
@@ -100,7 +100,7 @@ Outcome carry_out(FirstLook first, Locks &locks) {
   Careful const careful(spi);
   enforce_blocked(check_prefix(now.identity));
   if (!unchanged) {
-    enforce(check_ownership(spi, now.survey, now.plan));
+    enforce(check_shadows(now.survey));
     enforce(check_paths(spi, now.survey));
     enforce(check_dependents(spi, now.survey, now.plan));
   }

@@ -1,6 +1,7 @@
 // Settings and rights of the extension's own statements.
 #include "revert/session.hpp"
 
+#include "backend/guard.hpp"
 #include "revert/survey.hpp"
 #include "settings.hpp"
 
@@ -17,7 +18,17 @@ Bounded::Bounded() {
 
 Oid immich_owner(const backend::Spi &spi) {
   auto const ledgers = find_ledgers(spi, "kysely_migrations");
-  return ledgers.size() == 1 ? ledgers.front().owner_oid : InvalidOid;
+  if (ledgers.size() != 1)
+    return InvalidOid;
+  const auto &ledger = ledgers.front();
+  if (!backend::may_act_as(ledger.owner_oid))
+    throw backend::Refusal(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                           "role \"" + *spi.query("SELECT current_user::text").at(0)[0] +
+                               "\" does not own this Immich and may not act as its owner",
+                           "table \"" + ledger.table + "\" belongs to \"" + ledger.owner + '"',
+                           "Connect as the role that Immich uses, or run: SET ROLE " +
+                               backend::identifier(ledger.owner) + ";");
+  return ledger.owner_oid;
 }
 
 } // namespace gallery

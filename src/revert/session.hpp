@@ -17,10 +17,11 @@ private:
   backend::LocalSettings settings_;
 };
 
-/// The owner of this database's Immich, or InvalidOid where there is none or more than one. Reads the catalog only.
+/// The owner of this database's Immich, or InvalidOid where there is none or more than one. Reads the catalog only. Throws
+/// 42501 for a caller who has not all of the owner's rights: code of the owner would run with other rights than his.
 Oid immich_owner(const backend::Spi &spi);
 
-/// Bounded, and with no more rights than Immich's owner has: for all that touches Immich's tables.
+/// Bounded, and with the rights of Immich's owner, no more and no less: for all that touches Immich's tables.
 class Careful {
 public:
   explicit Careful(const backend::Spi &spi) : owner_(immich_owner(spi)) {}

@@ -6,10 +6,10 @@
 
 namespace gallery {
 
-Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows) {
+Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows) {
   std::string why;
   try {
-    return make_plan(spi, survey, identity, rows);
+    return make_plan(spi, survey, identity, std::move(found), rows);
   } catch (const backend::ServerError &error) {
     // A table or a column that is not there, or of another type: of class 42, but for missing privileges.
     if (ERRCODE_TO_CATEGORY(error.data->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
@@ -32,7 +32,11 @@ Situation look(const backend::Spi &spi, Rows rows) {
     enforce_blocked(check_prefix(now.identity));
     enforce(check_target(now.identity, now.target));
   }
-  now.plan = plan_for(spi, now.survey, now.identity, rows);
+  // Before the first look at a row beyond the ledgers.
+  auto found = find_objects(spi, now.survey, now.identity);
+  enforce(check_ownership(now.survey, found));
+  enforce(check_evidence(now.survey, found));
+  now.plan = plan_for(spi, now.survey, now.identity, std::move(found), rows);
   return now;
 }
 

@@ -14,7 +14,7 @@ struct Situation {
 
 /// make_plan(); throws not_as_made() where the rules' questions meet a table or a column that is not as Immich makes
 /// it.
-Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Rows rows);
+Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
 
 /// Surveys the database and works out what to do; refuses what cannot be told for sure.
 Situation look(const backend::Spi &spi, Rows rows = Rows::any);

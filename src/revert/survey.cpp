@@ -2,6 +2,8 @@
 #include "revert/survey.hpp"
 
 #include "backend/guard.hpp"
+#include "revert/definition.hpp"
+#include "revert/trust.hpp"
 
 extern "C" {
 #include "catalog/pg_class.h"
@@ -54,8 +56,7 @@ std::string join_extension(const std::string &catalog, const std::string &oid) {
 
 void read_relations(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
   for (auto &row :
-       spi.query("SELECT c.relname, c.oid, c.relkind, pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'),"
-                 " e.extname, t.relname, k.conname FROM pg_class c" +
+       spi.query("SELECT c.relname, c.oid, c.relkind, pg_get_userbyid(c.relowner), e.extname, t.relname, k.conname FROM pg_class c" +
                  join_extension("pg_class", "c.oid") +
                  " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid"
                  " LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')"
@@ -65,10 +66,9 @@ void read_relations(const backend::Spi &spi, const std::string &schema_oid, Surv
     relation.oid = to_oid(row[1]);
     relation.kind = text(row[2]).front();
     relation.owner = text(row[3]);
-    relation.owned = yes(row[4]);
-    relation.extension = text(row[5]);
-    relation.table = text(row[6]);
-    relation.constraint = text(row[7]);
+    relation.extension = text(row[4]);
+    relation.table = text(row[5]);
+    relation.constraint = text(row[6]);
     survey.relations.emplace(text(row[0]), std::move(relation));
   }
 }
@@ -80,8 +80,11 @@ void read_columns(const backend::Spi &spi, const std::string &schema_oid, Survey
                  " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = " +
                  schema_oid)) {
     TableName name(text(row[0]), text(row[1]));
+    auto type = text(row[2]);
+    for (const auto &schema : survey.search_path)
+      strip_qualifier(type, backend::identifier(schema) + '.');
     survey.column_numbers.emplace(name, std::stoi(text(row[3])));
-    survey.columns.emplace(std::move(name), text(row[2]));
+    survey.columns.emplace(std::move(name), std::move(type));
   }
 }
 
@@ -101,13 +104,12 @@ void read_table_parts(const backend::Spi &spi, const std::string &schema_oid, Su
 void read_functions(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
   for (auto &row :
        spi.query("SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
-                 " pg_has_role(p.proowner, 'USAGE'), e.extname FROM pg_proc p" +
+                 " e.extname FROM pg_proc p" +
                  join_extension("pg_proc", "p.oid") + " WHERE p.prokind = 'f' AND p.pronamespace = " + schema_oid)) {
     Function function;
     function.oid = to_oid(row[1]);
     function.owner = text(row[2]);
-    function.owned = yes(row[3]);
-    function.extension = text(row[4]);
+    function.extension = text(row[3]);
     survey.functions.emplace(text(row[0]), std::move(function));
   }
 }
@@ -143,12 +145,12 @@ std::string Survey::path_setting() const {
 
 bool Survey::has_table(const std::string &table) const {
   auto found = relations.find(table);
-  return found != relations.end() &&
+  return found != relations.end() && !untrusted.contains(table) &&
          (found->second.kind == RELKIND_RELATION || found->second.kind == RELKIND_PARTITIONED_TABLE);
 }
 
 bool Survey::has_column(const std::string &table, const std::string &column) const {
-  return columns.contains(TableName(table, column));
+  return columns.contains(TableName(table, column)) && !untrusted.contains(table);
 }
 
 std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) const {
@@ -165,6 +167,7 @@ std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) con
     found.class_oid = RelationRelationId;
     found.oid = relation->second.oid;
     found.extension = relation->second.extension;
+    found.owner = relation->second.owner;
     return found;
   case Kind::Column:
     if (!has_column(table, name))
@@ -190,6 +193,7 @@ std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) con
     found.class_oid = ProcedureRelationId;
     found.oid = function->second.oid;
     found.extension = function->second.extension;
+    found.owner = function->second.owner;
     return found;
   }
   default:
@@ -199,9 +203,9 @@ std::optional<FoundObject> Survey::find(const manifest::GalleryObject &fact) con
 
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table) {
   std::vector<Ledger> ledgers;
-  for (auto &row : spi.query("SELECT c.oid, n.nspname, pg_get_userbyid(c.relowner), c.relowner FROM pg_class c"
+  for (auto &row : spi.query("SELECT c.oid, n.nspname, n.oid, pg_get_userbyid(c.relowner), c.relowner FROM pg_class c"
                              " JOIN pg_namespace n ON n.oid = c.relnamespace"
-                             " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = " +
+                             " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.relname = " +
                              literal(table) +
                              " AND (SELECT count(*) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
                              " WHERE a.attrelid = c.oid AND a.attname IN ('name', 'timestamp') AND y.typcategory = 'S'"
@@ -210,16 +214,22 @@ std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &tab
     ledger.oid = to_oid(row[0]);
     ledger.schema = text(row[1]);
     ledger.table = table;
-    ledger.owner = text(row[2]);
-    ledger.owner_oid = to_oid(row[3]);
+    ledger.schema_oid = to_oid(row[2]);
+    ledger.owner = text(row[3]);
+    ledger.owner_oid = to_oid(row[4]);
     ledgers.push_back(std::move(ledger));
   }
   return ledgers;
 }
 
-std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema) {
+namespace {
+
+/// Reads version_history, newest first; empty where there is none.
+std::vector<VersionRow> read_versions(const backend::Spi &spi, const Survey &survey) {
   std::vector<VersionRow> versions;
-  // A table and nothing else: a view could be anybody's, and would run with the rights of whoever asks.
+  auto const &schema = survey.schema();
+  if (survey.untrusted.contains("version_history"))
+    return versions;
   auto usable = spi.query("SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.oid = "
                           "to_regclass(" +
                           literal(qualified(schema, "version_history")) +
@@ -236,23 +246,43 @@ std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string
   return versions;
 }
 
+/// Gallery's own ledger in Immich's schema; a table of that name that a stranger may have made is none.
+void read_fork_ledger(const backend::Spi &spi, Survey &survey) {
+  for (auto &other : find_ledgers(spi, "gallery_migrations")) {
+    if (other.schema_oid != survey.ledger.schema_oid)
+      continue;
+    auto const reason = survey.untrusted.find(other.table);
+    if (reason == survey.untrusted.end()) {
+      survey.fork_ledger = std::move(other);
+      survey.fork_ledger->rows = read_rows(spi, *survey.fork_ledger);
+    } else if (other.owner_oid == survey.ledger.owner_oid ||
+               yes(spi.query("SELECT rolsuper FROM pg_roles WHERE oid = " + std::to_string(other.owner_oid)).at(0)[0])) {
+      survey.strange_fork_ledger = reason->second;
+    }
+  }
+}
+
+} // namespace
+
 Survey read_ledgers(const backend::Spi &spi, Ledger ledger) {
   Survey survey;
   survey.ledger = std::move(ledger);
+  survey.untrusted = untrusted_tables(spi, survey.ledger.schema_oid, survey.ledger.owner_oid);
+  if (auto const reason = survey.untrusted.find(survey.ledger.table); reason != survey.untrusted.end())
+    throw backend::Refusal(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                           "the ledger \"" + survey.ledger.schema + "\".\"" + survey.ledger.table +
+                               "\" cannot be read without running code of others",
+                           "The table " + reason->second + '.',
+                           "Drop what is not Immich's there, then run the function again.");
   survey.ledger.rows = read_rows(spi, survey.ledger);
-  for (auto &other : find_ledgers(spi, "gallery_migrations")) {
-    if (other.schema != survey.schema())
-      continue;
-    survey.fork_ledger = std::move(other);
-    survey.fork_ledger->rows = read_rows(spi, *survey.fork_ledger);
-  }
-  survey.versions = read_versions(spi, survey.schema());
+  read_fork_ledger(spi, survey);
+  survey.versions = read_versions(spi, survey);
   return survey;
 }
 
 void read_objects(const backend::Spi &spi, Survey &survey) {
-  auto const schema_oid =
-      text(spi.query("SELECT relnamespace FROM pg_class WHERE oid = " + std::to_string(survey.ledger.oid)).at(0)[0]);
+  auto const schema_oid = std::to_string(survey.ledger.schema_oid);
+  read_search_path(spi, survey);
   read_relations(spi, schema_oid, survey);
   read_columns(spi, schema_oid, survey);
   read_table_parts(spi, schema_oid, survey);
@@ -260,7 +290,7 @@ void read_objects(const backend::Spi &spi, Survey &survey) {
   if (survey.has_column("migration_overrides", "name"))
     for (auto &row : spi.query("SELECT name::text FROM " + qualified(survey.schema(), "migration_overrides")))
       survey.overrides.insert(text(row[0]));
-  read_search_path(spi, survey);
+  survey.shadows = shadows(spi, survey.search_path, survey.ledger.owner_oid);
 }
 
 Survey read_survey(const backend::Spi &spi, Ledger ledger) {

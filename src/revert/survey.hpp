@@ -14,6 +14,7 @@ namespace gallery {
 struct Ledger {
   Oid oid = InvalidOid;
   std::string schema;
+  Oid schema_oid = InvalidOid;
   std::string table;
   std::string owner;
   Oid owner_oid = InvalidOid;
@@ -25,7 +26,6 @@ struct Relation {
   Oid oid = InvalidOid;
   char kind = 0; // as in pg_class.relkind
   std::string owner;
-  bool owned = false;     // the caller has its owner's rights
   std::string extension;  // that it belongs to, or empty
   std::string table;      // of an index: its table
   std::string constraint; // of an index: the constraint it stands for, or empty
@@ -35,7 +35,6 @@ struct Relation {
 struct Function {
   Oid oid = InvalidOid;
   std::string owner;
-  bool owned = false;
   std::string extension;
   bool operator==(const Function &other) const = default;
 };
@@ -47,6 +46,7 @@ struct FoundObject {
   Oid oid = InvalidOid;
   int column = 0; // attribute number of a column, else 0
   std::string extension;
+  std::string owner; // of a table or a function
 };
 
 struct VersionRow {
@@ -60,7 +60,10 @@ using TableName = std::pair<std::string, std::string>; // table, name of a thing
 
 struct Survey {
   Ledger ledger;
-  std::optional<Ledger> fork_ledger; // gallery_migrations
+  std::optional<Ledger> fork_ledger; // gallery_migrations, where it is to be believed
+  std::string strange_fork_ledger;   // why a table of that name is not, where it may be Gallery's all the same
+  std::map<std::string, std::string> untrusted; // tables that are never touched, and why: see trust.hpp
+  std::vector<std::string> shadows;             // see trust.hpp
   std::map<std::string, Relation> relations;
   std::map<TableName, std::string> columns; // type by table and column
   std::map<TableName, int> column_numbers;
@@ -77,19 +80,18 @@ struct Survey {
   [[nodiscard]] const std::string &schema() const { return ledger.schema; }
   /// search_path as a setting's value, with pg_temp last.
   [[nodiscard]] std::string path_setting() const;
+  /// A table that may be read.
   [[nodiscard]] bool has_table(const std::string &table) const;
   [[nodiscard]] bool has_column(const std::string &table, const std::string &column) const;
   /// The object if it is there under that name, of whatever origin.
   [[nodiscard]] std::optional<FoundObject> find(const manifest::GalleryObject &fact) const;
 };
 
-/// The ledgers, found by name and columns in any schema; several where a database holds several.
+/// The ledgers, found in the catalog by name and columns, in any schema.
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table);
 
-/// Reads version_history, newest first; empty where there is none.
-std::vector<VersionRow> read_versions(const backend::Spi &spi, const std::string &schema);
-
-/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database.
+/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database. Throws 42501
+/// where the ledger itself is not to be touched.
 Survey read_ledgers(const backend::Spi &spi, Ledger ledger);
 
 /// Reads the objects of the ledger's schema as well.
