@@ -300,6 +300,40 @@ Finding check_shadows(const Survey &survey) {
                  "SCHEMA ...;");
 }
 
+Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken) {
+  constexpr const char *name = "keys";
+  std::vector<ForeignKey> keys;
+  bool in_the_way = false;
+  for (const auto &entry : broken) {
+    keys.push_back(entry.key);
+    in_the_way = in_the_way || entry.in_the_way;
+  }
+  if (broken.empty())
+    return ok(name, "Immich's foreign keys are all there and enforced");
+  auto const orphans = count_orphans(spi, survey, keys);
+  std::vector<std::string> lines;
+  std::vector<std::string> statements;
+  for (const auto &entry : broken) {
+    if (in_the_way && !entry.in_the_way)
+      continue;
+    auto const found = orphans.find(entry.key.table + '.' + entry.key.name);
+    lines.push_back("key " + quoted(entry.key.name) + " of table " + quoted(entry.key.table) + ' ' + entry.what +
+                    (found == orphans.end() ? std::string()
+                                            : " (" + std::to_string(found->second) + " rows point to nothing)"));
+    if (std::find(statements.begin(), statements.end(), entry.mend) == statements.end())
+      statements.push_back(entry.mend);
+  }
+  std::string const hint = "Look at the rows that point to nothing, if any. Then, as the owner or a superuser:\n" +
+                           list_lines(statements);
+  auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                         "foreign keys of Immich's do not hold where rows have to be deleted", list_lines(lines), hint);
+  if (!in_the_way) {
+    finding.status = Status::warning;
+    finding.message = "foreign keys of Immich's do not hold";
+  }
+  return finding;
+}
+
 Finding check_sessions(const backend::Spi &spi) {
   constexpr const char *name = "sessions";
   std::vector<std::string> clients;

@@ -2,7 +2,7 @@
 // shows them all: the same code for both.
 #pragma once
 
-#include "revert/plan.hpp"
+#include "revert/integrity.hpp"
 
 namespace gallery {
 
@@ -46,6 +46,8 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey);
 Finding check_sessions(const backend::Spi &spi);
 /// 9: nothing that neither Gallery nor Immich made depends on what goes.
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// 9: the foreign keys that steps rely on hold. Keys elsewhere are a warning.
+Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken);
 /// Objects with a name of Gallery's that are not Gallery's: left alone, with a warning.
 Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers);
 

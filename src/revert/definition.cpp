@@ -14,12 +14,23 @@ std::pair<std::string_view, std::string_view> split_digest(std::string_view defi
   return {definition.substr(0, at), definition.substr(at + mark.size())};
 }
 
-void strip_qualifier(std::string &text, const std::string &qualifier) {
+namespace {
+
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+} // namespace
+
+void strip_qualifier(std::string &text, const std::string &qualifier, const std::set<std::string> &kept) {
   for (std::size_t at = text.find(qualifier); at != std::string::npos; at = text.find(qualifier, at)) {
     char const before = at == 0 ? ' ' : text[at - 1];
-    bool const starts =
-        std::isalnum(static_cast<unsigned char>(before)) == 0 && before != '_' && before != '"' && before != '.';
-    if (starts)
+    bool const starts = !is_word(before) && before != '"' && before != '.';
+    auto const name = at + qualifier.size();
+    auto end = name;
+    while (end < text.size() && is_word(text[end]))
+      ++end;
+    if (starts && !kept.contains(text.substr(name, end - name)))
       text.erase(at, qualifier.size());
     else
       at += qualifier.size();

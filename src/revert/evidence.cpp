@@ -76,10 +76,8 @@ Definitions read_definitions(const backend::Spi &spi, const Survey &survey, cons
     if (list.empty())
       continue;
     for (auto &row : spi.query(sql + ("('{" + list + "}'::oid[])"))) {
-      auto text = row[1].value_or("");
-      for (const auto &schema : survey.search_path)
-        strip_qualifier(text, backend::identifier(schema) + '.');
-      definitions[{catalog, static_cast<Oid>(std::stoul(row[0].value_or("0")))}] = std::move(text);
+      auto const oid = static_cast<Oid>(std::stoul(row[0].value_or("0")));
+      definitions[{catalog, oid}] = survey.unqualified(row[1].value_or(""));
     }
   }
   return definitions;

@@ -97,28 +97,20 @@ std::uint64_t run_step(const backend::Spi &spi, const Step &step) {
                          "pg_stat_activity; end it or wait, then run gallery_revert() again.");
 }
 
-/// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing.
-void look_for_orphans(const backend::Spi &spi, const Survey &survey, const std::set<std::string> &doubtful) {
-  if (doubtful.empty())
-    return;
-  for (const auto &key :
-       spi.query("SELECT c.relname, k.conname, 'SELECT count(*) FROM ' || format('%I.%I', n.nspname, c.relname) ||"
-                 " ' x WHERE ' || string_agg(format('x.%I IS NOT NULL', a.attname), ' AND ') ||"
-                 " ' AND NOT EXISTS (SELECT FROM ' || k.confrelid::regclass || ' p WHERE ' ||"
-                 " string_agg(format('p.%I OPERATOR(pg_catalog.=) x.%I', b.attname, a.attname), ' AND ') || ')'"
-                 " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = "
-                 "c.relnamespace"
-                 " CROSS JOIN LATERAL unnest(k.conkey, k.confkey) AS u (child, parent)"
-                 " JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.child"
-                 " JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.parent"
-                 " WHERE k.contype = 'f' AND k.convalidated AND n.nspname = " +
-                 backend::literal(survey.schema()) + " AND c.relname = ANY (" +
-                 backend::array_literal({doubtful.begin(), doubtful.end()}) +
-                 ") GROUP BY n.nspname, c.relname, k.conname, k.confrelid ORDER BY 1, 2"))
-    if (auto const orphans = spi.query(key[2].value_or("")).at(0)[0].value_or("0"); orphans != "0")
-      throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                             orphans + " rows of table \"" + key[0].value_or("") + "\" would point to nothing",
-                             "Their key is \"" + key[1].value_or("") + "\".", meddler_hint);
+/// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing. Those that did
+/// so before are not the steps' doing.
+void refuse_new_orphans(const std::map<std::string, std::int64_t> &before,
+                        const std::map<std::string, std::int64_t> &after) {
+  for (const auto &[key, count] : after) {
+    auto const start = before.find(key);
+    if (count <= (start == before.end() ? 0 : start->second))
+      continue;
+    auto const dot = key.find('.');
+    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                           std::to_string(count) + " rows of table \"" + key.substr(0, dot) +
+                               "\" would point to nothing",
+                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint);
+  }
 }
 
 } // namespace
@@ -193,19 +185,25 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
 
 } // namespace
 
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan) {
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken) {
   auto const doubtful = meddled_with(spi, survey);
+  auto keys = keys_of(spi, survey, doubtful);
+  for (const auto &entry : broken)
+    keys.push_back(entry.key);
+  auto const before = count_orphans(spi, survey, keys);
   run_steps(spi, survey, plan, doubtful);
-  look_for_orphans(spi, survey, doubtful);
+  refuse_new_orphans(before, count_orphans(spi, survey, keys));
 }
 
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
   RowCounters counters;
   for (const auto &row :
-       spi.query("SELECT c.relname, pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
-                 " pg_stat_get_xact_tuples_deleted(c.oid) FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace ="
-                 " (SELECT oid FROM pg_namespace WHERE nspname = " +
-                 backend::literal(schema) + ")"))
+       spi.query("SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
+                 "::name THEN c.relname::text ELSE n.nspname::text || '.' || c.relname::text END,"
+                 " pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
+                 " pg_stat_get_xact_tuples_deleted(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                 " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog',"
+                 " 'information_schema')"))
     counters[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), std::stoll(row[2].value_or("0")),
                                      std::stoll(row[3].value_or("0"))};
   return counters;

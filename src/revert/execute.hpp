@@ -2,11 +2,12 @@
 #pragma once
 
 #include "backend/guard.hpp"
-#include "revert/plan.hpp"
+#include "revert/integrity.hpp"
 
 namespace gallery {
 
-/// Row counters of the schema's tables in this transaction: inserted, updated, deleted.
+/// Row counters of tables in this transaction: inserted, updated, deleted. Tables of other schemas than Immich's have their
+/// schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
 /// The locks of a revert, and what is left of gallery.revert_lock_timeout, which is for all of them together.
@@ -33,8 +34,9 @@ backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::stri
 
 /// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
 /// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
-/// not Immich's keeps rows.
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan);
+/// not Immich's keeps rows, or where rows would point to nothing that did not before: looked for in tables where something
+/// meddles, and behind the `broken` keys.
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken);
 
 /// What this transaction has changed so far, from the server's own statistics.
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema);

@@ -55,7 +55,9 @@ constexpr Query queries[] = {
                  " JOIN pg_enum e ON e.enumtypid = t.oid WHERE t.typnamespace = %s GROUP BY t.typname"},
     {Kind::Extension, "SELECT '', extname, '' FROM pg_extension WHERE %s > 0"},
     {Kind::Sequence, "SELECT '', c.relname, '' FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = %s"},
-    {Kind::Table, "SELECT c.relname, '', '' FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = %s"},
+    {Kind::Table, "SELECT c.relname, '', concat_ws(', ', CASE c.relkind WHEN 'p' THEN 'partitioned' END,"
+                  " CASE c.relpersistence WHEN 'u' THEN 'unlogged' END, CASE WHEN c.relrowsecurity THEN 'row security' END)"
+                  " FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = %s"},
     {Kind::Column, "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' "
                    "not null' ELSE '' END"
                    " || coalesce(CASE WHEN a.attgenerated = '' THEN ' default ' ELSE ' generated ' END || "
@@ -70,8 +72,9 @@ constexpr Query queries[] = {
                   " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid"
                   " CROSS JOIN LATERAL (SELECT pg_get_indexdef(c.oid) AS text OFFSET 0) d"
                   " WHERE t.relkind IN ('r', 'p') AND t.relnamespace = %s"},
-    {Kind::Constraint, "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c "
-                       "ON c.oid = k.conrelid"
+    {Kind::Constraint, "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) || CASE WHEN EXISTS (SELECT FROM"
+                       " pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgisinternal AND g.tgenabled IN ('D', 'R'))"
+                       " THEN ' (not enforced)' ELSE '' END FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
                        " WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND c.relnamespace = %s"},
     {Kind::Trigger, "SELECT c.relname, g.tgname, substr(d.text, strpos(d.text, quote_ident(g.tgname)) + "
                     "length(quote_ident(g.tgname)) + 1) || CASE g.tgenabled WHEN 'O' THEN '' ELSE ' (not enabled)' END"
@@ -126,20 +129,14 @@ std::string Drift::text() const {
 
 std::vector<CatalogFact> read_catalog(const backend::Spi &spi, const Survey &survey) {
   auto const schema = "(SELECT oid FROM pg_namespace WHERE nspname = " + backend::literal(survey.schema()) + ')';
-  std::vector<std::string> qualifiers;
-  for (const auto &name : survey.search_path)
-    qualifiers.push_back(backend::identifier(name) + '.');
   std::vector<CatalogFact> catalog;
   for (const auto &query : queries) {
     std::string sql = query.sql;
     sql.replace(sql.find("%s"), 2, schema);
     for (auto &row : spi.query(sql)) {
-      CatalogFact fact{query.kind, row[0].value_or(""), row[1].value_or(""), row[2].value_or("")};
-      for (const auto &qualifier : qualifiers) {
-        strip_qualifier(fact.definition, qualifier);
-        if (fact.kind == Kind::Function)
-          strip_qualifier(fact.name, qualifier);
-      }
+      CatalogFact fact{query.kind, row[0].value_or(""), row[1].value_or(""), survey.unqualified(row[2].value_or(""))};
+      if (fact.kind == Kind::Function)
+        fact.name = survey.unqualified(fact.name);
       catalog.push_back(std::move(fact));
     }
   }

@@ -36,6 +36,7 @@ void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now
                                   "It knows v2.5.2 and newer."));
     return;
   }
+  findings.push_back(check_keys(spi, now.survey, broken_keys(now.survey, now.plan, comparison.drift)));
   std::vector<std::string> drift;
   std::vector<std::string> added;
   for (const auto &difference : comparison.drift)

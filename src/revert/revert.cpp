@@ -42,6 +42,7 @@ FirstLook look_unlocked(Locks &locks) {
   }
   enforce(check_dependents(spi, first.now.survey, first.now.plan));
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
+  enforce_blocked(check_keys(spi, first.now.survey, broken_keys(first.now.survey, first.now.plan, first.drift)));
   return first;
 }
 
@@ -107,9 +108,11 @@ Outcome carry_out(FirstLook first, Locks &locks) {
   before.drift = unchanged || now.survey.same_objects(first.now.survey)
                      ? std::move(first.drift)
                      : own_drift(spi, now.survey, now.identity, now.plan).drift;
+  auto const broken = broken_keys(now.survey, now.plan, before.drift);
+  enforce_blocked(check_keys(spi, now.survey, broken));
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
-  execute(spi, now.survey, now.plan);
+  execute(spi, now.survey, now.plan, broken);
   auto const executed = backend::clock_milliseconds();
   Ledger ledger;
   enforce(check_ledger(spi, ledger));

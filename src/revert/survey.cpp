@@ -80,11 +80,8 @@ void read_columns(const backend::Spi &spi, const std::string &schema_oid, Survey
                  " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = " +
                  schema_oid)) {
     TableName name(text(row[0]), text(row[1]));
-    auto type = text(row[2]);
-    for (const auto &schema : survey.search_path)
-      strip_qualifier(type, backend::identifier(schema) + '.');
     survey.column_numbers.emplace(name, std::stoi(text(row[3])));
-    survey.columns.emplace(std::move(name), std::move(type));
+    survey.columns.emplace(std::move(name), survey.unqualified(text(row[2])));
   }
 }
 
@@ -127,6 +124,15 @@ void read_search_path(const backend::Spi &spi, Survey &survey) {
                  backend::array_literal(extensions) + ") ORDER BY 1"))
     if (text(row[0]) != survey.schema())
       survey.search_path.push_back(text(row[0]));
+  auto const schemas = "(SELECT oid FROM pg_namespace WHERE nspname = ANY (" +
+                       backend::array_literal(survey.search_path) + "::name[]))";
+  for (auto &row : spi.query("SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN " + schemas +
+                             " AND EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND q.pronamespace ="
+                             " 'pg_catalog'::regnamespace) UNION SELECT t.typname FROM pg_type t WHERE t.typnamespace IN " +
+                             schemas +
+                             " AND EXISTS (SELECT FROM pg_type q WHERE q.typname = t.typname AND q.typnamespace ="
+                             " 'pg_catalog'::regnamespace)"))
+    survey.ambiguous.insert(text(row[0]));
 }
 
 } // namespace
@@ -134,6 +140,12 @@ void read_search_path(const backend::Spi &spi, Survey &survey) {
 bool Survey::same_objects(const Survey &other) const {
   return relations == other.relations && columns == other.columns && constraints == other.constraints &&
          triggers == other.triggers && functions == other.functions && overrides == other.overrides;
+}
+
+std::string Survey::unqualified(std::string definition) const {
+  for (const auto &schema : search_path)
+    strip_qualifier(definition, backend::identifier(schema) + '.', ambiguous);
+  return definition;
 }
 
 std::string Survey::path_setting() const {

@@ -74,10 +74,13 @@ struct Survey {
   bool deferrable = false;              // some constraint or trigger of the database may wait for the commit
   std::vector<VersionRow> versions;     // newest first
   std::vector<std::string> search_path; // that Immich's functions need: its schema and those of its extensions
+  std::set<std::string> ambiguous;      // names of functions and types in these schemas that pg_catalog has too
 
   /// The same objects under the same OIDs: no DDL came between the two surveys that shows in them.
   [[nodiscard]] bool same_objects(const Survey &other) const;
   [[nodiscard]] const std::string &schema() const { return ledger.schema; }
+  /// A definition in the manifest's form: without the schemas of search_path, unless a name means another thing then.
+  [[nodiscard]] std::string unqualified(std::string definition) const;
   /// search_path as a setting's value, with pg_temp last.
   [[nodiscard]] std::string path_setting() const;
   /// A table that may be read.

@@ -57,7 +57,10 @@ void compare_rows(const RowCounters &before, const RowCounters &now, const Plan 
       if (changed == promised || (changed > promised && more_allowed.contains({table, i})))
         continue;
       differences.push_back("table \"" + table + "\": " + std::to_string(changed) + " rows " + change_names.at(i) +
-                            ", expected " + std::to_string(promised));
+                            ", expected " + std::to_string(promised) +
+                            (table.find('.') == std::string::npos
+                                 ? ""
+                                 : "; it is not Immich's: a key or a trigger of yours changes it with Immich's rows"));
     }
   }
 }

@@ -58,8 +58,8 @@ sub ambush
 	my $by_row = $mutation->{kind} =~ /^(ledger|override)/ || (!$ledger && $ddl_is_late) ? ++$hit % 2 : !$ledger;
 	my $function = sub {
 		my ($result, $return) = @_;
-		return "CREATE FUNCTION tools.hit() RETURNS $result LANGUAGE plpgsql AS \$hit\$ BEGIN"
-			. " IF current_setting('test.hit', true) = 'yes' THEN $return; END IF; PERFORM set_config('test.hit', 'yes', true);"
+		return "CREATE SEQUENCE tools.hits; CREATE FUNCTION tools.hit() RETURNS $result LANGUAGE plpgsql AS \$hit\$ BEGIN"
+			. " IF nextval('tools.hits') > 1 THEN $return; END IF;"
 			. " $mutation->{sql}; RAISE WARNING 'fault made'; $return; END \$hit\$;\n";
 	};
 	return $function->('trigger', 'RETURN NULL') . "CREATE TRIGGER hit AFTER DELETE OR UPDATE ON $last_table FOR EACH STATEMENT EXECUTE FUNCTION tools.hit();\n" if $by_row;
