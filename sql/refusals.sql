@@ -142,3 +142,40 @@ SELECT gallery_revert();
 SELECT count(*) > 0 AS user_group_kept FROM user_group;
 \c contrib_regression
 DROP DATABASE regress_refusals;
+
+\set VERBOSITY default
+-- On a plain Immich only the ledger is repaired, so nothing is looked at that has to do with Gallery: a relative media location, a
+-- table of Gallery's name. What is looked at names the function that was called.
+CREATE DATABASE regress_refusals TEMPLATE template_immich;
+\c regress_refusals
+CREATE EXTENSION gallery_revert;
+SET gallery.revert_token = 'i_accept_data_loss';
+UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z' WHERE name = '1773242919341-EncodedVideoAssetFiles';
+BEGIN;
+UPDATE "user" SET "profileImagePath" = 'upload/profile/me.jpg' WHERE "isAdmin";
+CREATE TABLE game_challenge (id int);
+CREATE TABLE shared_space (id int);
+CREATE VIEW my_spaces AS SELECT id FROM shared_space;
+SELECT immich_repair_migration_order();
+ROLLBACK;
+-- Nor does a revert that has nothing to revert look at them.
+BEGIN;
+UPDATE "user" SET "profileImagePath" = 'upload/profile/me.jpg' WHERE "isAdmin";
+SELECT gallery_revert();
+ROLLBACK;
+BEGIN;
+CREATE RULE mine AS ON UPDATE TO kysely_migrations WHERE old.name LIKE '%Encoded%' DO INSTEAD NOTHING;
+SELECT immich_repair_migration_order();
+ROLLBACK;
+\c contrib_regression
+DROP DATABASE regress_refusals;
+
+-- A Gallery is no plain Immich, whatever else may be wrong with it.
+CREATE DATABASE regress_refusals TEMPLATE template_gallery;
+\c regress_refusals
+CREATE EXTENSION gallery_revert;
+SET gallery.revert_token = 'i_accept_data_loss';
+UPDATE "user" SET "profileImagePath" = 'upload/profile/me.jpg' WHERE "isAdmin";
+SELECT immich_repair_migration_order();
+\c contrib_regression
+DROP DATABASE regress_refusals;

@@ -1,6 +1,7 @@
 // The module: magic block, _PG_init and the SQL-callable functions. Nothing else in the project is extern "C".
 #include "backend/compat.hpp"
 #include "backend/guard.hpp"
+#include "revert/execute.hpp"
 #include "revert/revert.hpp"
 #include "revert/show.hpp"
 #include "settings.hpp"
@@ -24,6 +25,16 @@ Datum return_rows(FunctionCallInfo fcinfo) {
   return backend::wall(fcinfo, [](FunctionCallInfo call) {
     backend::ResultSet result(call);
     body(result);
+    return backend::ResultSet::done();
+  });
+}
+
+/// The same of what looks at the database.
+template <const gallery::Call &function, void (*body)(backend::ResultSet &)>
+Datum return_look(FunctionCallInfo fcinfo) {
+  return backend::wall(fcinfo, [](FunctionCallInfo call) {
+    backend::ResultSet result(call); // keeps to the memory and the resources of the caller
+    gallery::without_locks(function, [&] { body(result); });
     return backend::ResultSet::done();
   });
 }
@@ -58,7 +69,7 @@ Datum immich_repair_migration_order(PG_FUNCTION_ARGS) {
 }
 
 Datum gallery_revert_plan(PG_FUNCTION_ARGS) {
-  return return_rows<gallery::show_plan>(fcinfo);
+  return return_look<gallery::plan_call, gallery::show_plan>(fcinfo);
 }
 
 Datum gallery_revert_check(PG_FUNCTION_ARGS) {
@@ -66,7 +77,7 @@ Datum gallery_revert_check(PG_FUNCTION_ARGS) {
 }
 
 Datum gallery_revert_status(PG_FUNCTION_ARGS) {
-  return return_rows<gallery::show_status>(fcinfo);
+  return return_look<gallery::status_call, gallery::show_status>(fcinfo);
 }
 
 Datum gallery_revert_manifest(PG_FUNCTION_ARGS) {
@@ -74,7 +85,7 @@ Datum gallery_revert_manifest(PG_FUNCTION_ARGS) {
 }
 
 Datum immich_inventory(PG_FUNCTION_ARGS) {
-  return return_rows<gallery::show_inventory>(fcinfo);
+  return return_look<gallery::inventory_call, gallery::show_inventory>(fcinfo);
 }
 
 Datum immich_recovery_advice(PG_FUNCTION_ARGS) {
@@ -83,7 +94,7 @@ Datum immich_recovery_advice(PG_FUNCTION_ARGS) {
     if (!call->args[0].isnull)
       target = backend::guard([=]() noexcept { return text_to_cstring(DatumGetTextPP(call->args[0].value)); });
     backend::ResultSet result(call);
-    gallery::show_advice(result, target);
+    gallery::without_locks(gallery::advice_call, [&] { gallery::show_advice(result, target); });
     return backend::ResultSet::done();
   });
 }

@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "storage/lock.h"
 }
 
 namespace backend {
@@ -123,12 +124,27 @@ ErrorData *run_body(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo), Da
 
 } // namespace
 
+char *cure_of(const ErrorData &error) {
+  if (error.sqlerrcode != ERRCODE_OUT_OF_MEMORY)
+    return error.hint;
+  // By the text before its translation.
+  constexpr const char *lock_table = "out of shared memory";
+  if (error.message_id == nullptr || std::strcmp(error.message_id, lock_table) != 0)
+    return pstrdup("Nothing has changed. The server has too little memory: give it more, or stop what else runs there, "
+                   "such as Immich's machine learning, and try again.");
+  constexpr int enough = 256;
+  return psprintf("Nothing has changed. The server's lock table is full. Run: ALTER SYSTEM SET "
+                  "max_locks_per_transaction = %d; then restart PostgreSQL and try again.",
+                  Max(enough, 4 * max_locks_per_xact));
+}
+
 Datum wall(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo)) {
   Datum result = 0;
   bool ours = false;
   ErrorData *const error = run_body(fcinfo, body, &result, &ours);
   if (error == nullptr)
     return result;
+  error->hint = cure_of(*error); // should that be what has no memory any more, its error is as good
   if (ours)
     ThrowErrorData(error); // adds the calling context, as ereport would
   ReThrowError(error);     // already has it

@@ -58,8 +58,13 @@ auto guard(Body body) -> std::invoke_result_t<Body &> {
   }
 }
 
+/// What helps against an error 53200, which stands for two things that can run out; otherwise the error's own hint or
+/// null. To be called where an error may be raised.
+char *cure_of(const ErrorData &error);
+
 /// Runs the body of a SQL-callable function. Never lets a C++ exception out: it becomes an ERROR (ServerError with all
-/// of its fields, Refusal with its SQLSTATE, memory exhaustion 53200, anything else XX000).
+/// of its fields, Refusal with its SQLSTATE, memory exhaustion 53200, anything else XX000). An error 53200 gets the
+/// hint that cures it.
 Datum wall(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo));
 
 /// Reports `message` to the client at `level` (NOTICE or WARNING), with detail and hint where not empty.

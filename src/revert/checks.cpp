@@ -7,9 +7,11 @@
 #include <algorithm>
 
 extern "C" {
+#include "access/twophase.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "commands/trigger.h"
+#include "storage/lock.h"
 }
 
 namespace gallery {
@@ -81,12 +83,13 @@ void enforce(const Finding &finding) {
     backend::report(WARNING, finding.message, finding.detail, finding.hint);
 }
 
-Finding check_transaction() {
+Finding check_transaction(const Call &call) {
   constexpr const char *name = "transaction";
   // None of these can raise: they read the session's own state.
   if (RecoveryInProgress())
     return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby and cannot be changed", "",
-                   "Connect to the primary server and run gallery_revert() there; the standby follows.");
+                   std::string("Connect to the primary server and run ") + call.function +
+                       "() there; the standby follows.");
   if (XactReadOnly)
     return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "the transaction is read only", "",
                    "Use a read-write transaction: BEGIN READ WRITE;");
@@ -246,9 +249,15 @@ Finding check_target(const Identity &identity, const manifest::ImmichRelease *&t
 Finding check_ownership(const Survey &survey, const Evidence &evidence, const std::vector<std::string> &also) {
   constexpr const char *name = "ownership";
   std::set<std::string> foreign;
-  auto take_table = [&](std::string_view table) {
-    if (auto const reason = survey.untrusted.find(std::string(table)); reason != survey.untrusted.end())
-      foreign.insert("table " + quoted(table) + ' ' + reason->second);
+  std::vector<std::string> statements;
+  auto const to_owner = " OWNER TO " + identifier(survey.ledger.owner) + ';';
+  auto take_table = [&](std::string_view view) {
+    std::string const table(view);
+    auto const reason = survey.untrusted.find(table);
+    if (reason == survey.untrusted.end() || !foreign.insert("table " + quoted(table) + ' ' + reason->second).second)
+      return;
+    if (survey.relations.contains(table) && survey.relations.at(table).owner != survey.ledger.owner)
+      statements.push_back("ALTER TABLE " + backend::qualified(survey.schema(), table) + to_owner);
   };
   for (const auto &fact : manifest::native_catalog())
     if (fact.kind == manifest::Kind::Table)
@@ -257,20 +266,26 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
     take_table(table);
   for (const auto &stranger : evidence.strangers) {
     const auto &fact = *stranger.object.fact;
-    if (stranger.recorded && fact.kind == manifest::Kind::Table)
+    if (stranger.recorded && fact.kind == manifest::Kind::Table) {
       take_table(fact.name);
-    else if (stranger.recorded && fact.kind == manifest::Kind::Function && stranger.object.owner != survey.ledger.owner)
+    } else if (stranger.recorded && fact.kind == manifest::Kind::Function &&
+               stranger.object.owner != survey.ledger.owner) {
       foreign.insert("function " + quoted(fact.name) + " belongs to " + quoted(stranger.object.owner));
+      auto const arguments = fact.name.find('(');
+      statements.push_back("ALTER FUNCTION " +
+                           backend::qualified(survey.schema(), std::string(fact.name.substr(0, arguments))) +
+                           std::string(fact.name.substr(arguments)) + to_owner);
+    }
   }
   if (foreign.empty())
     return ok(name, "one role owns all that has to be changed");
+  std::string hint = "One role has to own all of it, and no code of others may hang on it. What is not Immich's or Gallery's "
+                     "there: drop it.";
+  if (!statements.empty())
+    hint += " What is, as a superuser:\n" + list_lines(statements);
   return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
                  "role " + quoted(survey.ledger.owner) + " does not own what has to be changed",
-                 list_lines({foreign.begin(), foreign.end()}),
-                 "One role has to own all of it, and nobody else's code may hang on it. What is Immich's or Gallery's: "
-                 "ALTER TABLE ... OWNER TO " +
-                     identifier(survey.ledger.owner) +
-                     "; (or ALTER FUNCTION ...), as a superuser. What is not: rename or drop it.");
+                 list_lines({foreign.begin(), foreign.end()}), hint);
 }
 
 Finding check_evidence(const Survey &survey, const Evidence &evidence) {
@@ -334,7 +349,7 @@ Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vec
   return finding;
 }
 
-Finding check_sessions(const backend::Spi &spi) {
+Finding check_sessions(const backend::Spi &spi, const Call &call) {
   constexpr const char *name = "sessions";
   std::vector<std::string> clients;
   // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
@@ -353,11 +368,54 @@ Finding check_sessions(const backend::Spi &spi) {
               std::to_string(clients.size()) + (clients.size() == 1 ? " other client is" : " other clients are") +
                   " connected to this database",
               list_lines(clients),
-              "Stop Immich and Gallery (docker compose stop immich-server immich-machine-learning), then run "
-              "gallery_revert() again. "
-              "To go on all the same: SET gallery.revert_ignore_sessions = on;");
+              "Stop Immich and Gallery (docker compose stop immich-server immich-machine-learning), " + call.again() +
+                  ". To go on all the same: SET gallery.revert_ignore_sessions = on;");
   if (settings::ignore_sessions())
     finding.status = Status::warning;
+  return finding;
+}
+
+Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  constexpr const char *name = "lock table";
+  auto list = [](const std::vector<Oid> &oids) {
+    std::string text = "'{";
+    for (Oid oid : oids)
+      text += (text.size() > 2 ? "," : "") + std::to_string(oid);
+    return text + "}'::oid[]";
+  };
+  std::vector<Oid> going;
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == manifest::Kind::Table)
+      going.push_back(object.oid);
+  // Each table with its indexes and its TOAST table; what is dropped with a table, one lock for each part of it; and
+  // what the statements themselves read.
+  constexpr std::int64_t catalogs = 100;
+  auto const counts = spi.query(
+      "SELECT (SELECT count(*) + sum(CASE WHEN c.reltoastrelid = 0::oid THEN 0 ELSE 2 END) + sum((SELECT count(*) FROM"
+      " pg_index i WHERE i.indrelid = c.oid)) FROM pg_class c WHERE c.oid = ANY (" +
+      list(relations_to_lock(survey, plan)) +
+      ")), (WITH RECURSIVE part (classid, objid) AS (SELECT 'pg_class'::regclass::oid, u FROM unnest(" + list(going) +
+      ") u UNION SELECT d.classid, d.objid FROM part p JOIN pg_depend d ON d.refclassid = p.classid AND"
+      " d.refobjid = p.objid WHERE d.deptype IN ('a', 'i')) SELECT count(*) FROM part WHERE classid <>"
+      " 'pg_class'::regclass::oid), (SELECT count(*) FROM (SELECT DISTINCT locktype, database, relation, page, tuple,"
+      " virtualxid, transactionid, classid, objid, objsubid FROM pg_locks WHERE NOT fastpath) l)")[0];
+  auto const needed = catalogs + std::stoll(counts.at(0).value_or("0")) + std::stoll(counts.at(1).value_or("0"));
+  auto const taken = std::stoll(counts.at(2).value_or("0"));
+  // As the server itself sizes it.
+  std::int64_t const transactions = std::int64_t{MaxBackends} + max_prepared_xacts;
+  auto const room = transactions * max_locks_per_xact;
+  if (needed + taken <= room)
+    return ok(name, "the server's lock table has room for a revert");
+  constexpr std::int64_t step = 64;
+  auto const enough = ((needed + taken) / transactions / step + 1) * step;
+  Finding finding;
+  finding.name = name;
+  finding.status = Status::warning;
+  finding.message = "the server's lock table may be too small";
+  finding.detail = "It has room for " + std::to_string(room) + " locks, of which " + std::to_string(taken) +
+                   " are taken; a revert may need " + std::to_string(needed) + '.';
+  finding.hint =
+      "Run: ALTER SYSTEM SET max_locks_per_transaction = " + std::to_string(enough) + "; then restart PostgreSQL.";
   return finding;
 }
 

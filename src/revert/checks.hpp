@@ -2,6 +2,7 @@
 // shows them all: the same code for both.
 #pragma once
 
+#include "revert/call.hpp"
 #include "revert/integrity.hpp"
 
 namespace gallery {
@@ -18,7 +19,7 @@ struct Finding {
 };
 
 /// 1: a primary server, a read-write READ COMMITTED transaction, triggers on.
-Finding check_transaction();
+Finding check_transaction(const Call &call);
 /// 2: gallery.revert_token, set in this session. `consequence` is the sentence that says what the token accepts.
 Finding check_token(const char *consequence);
 
@@ -43,7 +44,10 @@ Finding check_shadows(const Survey &survey);
 /// 7: every file path is on disk.
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
 /// 8: no other client is connected to this database.
-Finding check_sessions(const backend::Spi &spi);
+Finding check_sessions(const backend::Spi &spi, const Call &call);
+/// The server's lock table has room for what a revert takes. Only a warning: how far it grows beyond its size is the
+/// server's own affair, and who meets its end has lost nothing.
+Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 /// 9: nothing that neither Gallery nor Immich made depends on what goes.
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 /// 9: the foreign keys that steps rely on hold. Keys elsewhere are a warning.

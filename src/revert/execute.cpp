@@ -15,9 +15,9 @@ namespace gallery {
 
 namespace {
 
-constexpr const char *meddler_hint =
-    "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, then "
-    "run gallery_revert() again.";
+std::string meddler_hint(const Call &call) {
+  return "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, " + call.again() + '.';
+}
 
 /// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
 constexpr std::int64_t report_every = 5000;
@@ -34,7 +34,9 @@ std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
            " l.mode, k.kind, k.kind || ' \"' || c.relname || '\"' AS relname, coalesce('pid ' || l.pid ||"
            " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename, '') || "
            "'\", ' ||"
-           " coalesce(nullif(a.backend_type, 'client backend'), a.state, 'state not visible'), 'prepared transaction "
+           " coalesce(CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
+           " THEN a.backend_type || ' (to prevent wraparound)' END,"
+           " nullif(a.backend_type, 'client backend'), a.state, 'state not visible'), 'prepared transaction "
            "\"' || x.gid || '\"',"
            " 'a prepared transaction') AS who FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
            " CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind) k"
@@ -82,7 +84,7 @@ bool is_interference(const ErrorData &error) {
           std::string_view(error.message).starts_with(concurrently));
 }
 
-std::uint64_t run_step(const backend::Spi &spi, const Step &step) {
+std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &call) {
   std::string why;
   try {
     return spi.execute(step.statement);
@@ -94,13 +96,14 @@ std::uint64_t run_step(const backend::Spi &spi, const Step &step) {
   throw backend::Refusal(ERRCODE_LOCK_NOT_AVAILABLE, "another session got in the way of a step",
                          "Step: " + step.phase + ", " + step.object + ". The server says: " + why + '.',
                          "Nothing has changed. Find that session with: SELECT pid, application_name, query FROM "
-                         "pg_stat_activity; end it or wait, then run gallery_revert() again.");
+                         "pg_stat_activity; end it or wait, " +
+                             call.again() + '.');
 }
 
 /// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing. Those that did
 /// so before are not the steps' doing.
 void refuse_new_orphans(const std::map<std::string, std::int64_t> &before,
-                        const std::map<std::string, std::int64_t> &after) {
+                        const std::map<std::string, std::int64_t> &after, const Call &call) {
   for (const auto &[key, count] : after) {
     auto const start = before.find(key);
     if (count <= (start == before.end() ? 0 : start->second))
@@ -109,13 +112,13 @@ void refuse_new_orphans(const std::map<std::string, std::int64_t> &before,
     throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                            std::to_string(count) + " rows of table \"" + key.substr(0, dot) +
                                "\" would point to nothing",
-                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint);
+                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint(call));
   }
 }
 
 } // namespace
 
-backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name) {
+backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name, const Call &call) {
   auto lines = holders(spi, table);
   if (lines.empty())
     lines.emplace_back("whoever held it has let go in the meantime");
@@ -123,11 +126,11 @@ backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::stri
           (table == InvalidOid ? "could not read the database" : "could not lock table \"" + name + '"') + " within " +
               std::to_string(settings::lock_timeout()) + " ms",
           list_lines(lines),
-          "Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);), then run "
-          "gallery_revert() again. More time: SET gallery.revert_lock_timeout = '60s';"};
+          "Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);), " +
+              call.again() + ". More time: SET gallery.revert_lock_timeout = '60s';"};
 }
 
-Locks::Locks() : left_(settings::lock_timeout()) {}
+Locks::Locks(const Call &call) : call_(call), left_(settings::lock_timeout()) {}
 
 void Locks::wait_to_read(const backend::Spi &spi) {
   std::vector<Oid> tables;
@@ -136,20 +139,22 @@ void Locks::wait_to_read(const backend::Spi &spi) {
                                      " WHERE c.relkind IN ('r', 'p') AND l.oid = " +
                                      std::to_string(ledger.oid) + " ORDER BY c.oid"))
       tables.push_back(static_cast<Oid>(std::stoul(row[0].value_or("0"))));
-  if (backend::lock_all(tables, backend::LockMode::access_share, left_) != InvalidOid)
-    throw cannot_lock(spi, InvalidOid, "");
+  if (backend::lock_all(tables, backend::LockMode::access_share, backend::Autovacuum::ends, left_) != InvalidOid)
+    throw cannot_lock(spi, InvalidOid, "", call_);
 }
 
 bool Locks::take(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
   auto wanted = relations_to_lock(survey, plan);
   std::erase_if(wanted, [&](Oid table) { return held_.contains(table); });
-  Oid const missed = backend::lock_all(wanted, backend::LockMode::access_exclusive, left_);
+  // Who holds locks of its own stands in no queue.
+  auto const autovacuum = held_.empty() ? backend::Autovacuum::ends : backend::Autovacuum::stays;
+  Oid const missed = backend::lock_all(wanted, backend::LockMode::access_exclusive, autovacuum, left_);
   if (missed != InvalidOid) {
     std::string name;
     for (const auto &[table, relation] : survey.relations)
       if (relation.oid == missed)
         name = table;
-    throw cannot_lock(spi, missed, name);
+    throw cannot_lock(spi, missed, name, call_);
   }
   held_.insert(wanted.begin(), wanted.end());
   return !wanted.empty();
@@ -157,7 +162,8 @@ bool Locks::take(const backend::Spi &spi, const Survey &survey, const Plan &plan
 
 namespace {
 
-void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::set<std::string> &doubtful) {
+void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::set<std::string> &doubtful,
+               const Call &call) {
   backend::LocalSettings local;
   local.set("search_path", survey.path_setting());
   auto const started = backend::clock_milliseconds();
@@ -172,27 +178,28 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
       next_report = now + report_every;
     }
     auto const expected = doubtful.contains(step.table) ? count_of(spi, step) : std::string();
-    auto const changed = std::to_string(run_step(spi, step));
+    auto const changed = std::to_string(run_step(spi, step, call));
     if (!step.table.empty())
       step.rows = std::stoll(changed);
     if (!expected.empty() && changed != expected)
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                              "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
                                  (step.change == Change::remove ? "deleted" : "changed"),
-                             "The step is: " + step.reason + '.', meddler_hint);
+                             "The step is: " + step.reason + '.', meddler_hint(call));
   }
 }
 
 } // namespace
 
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken) {
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+             const Call &call) {
   auto const doubtful = meddled_with(spi, survey);
   auto keys = keys_of(spi, survey, doubtful);
   for (const auto &entry : broken)
     keys.push_back(entry.key);
   auto const before = count_orphans(spi, survey, keys);
-  run_steps(spi, survey, plan, doubtful);
-  refuse_new_orphans(before, count_orphans(spi, survey, keys));
+  run_steps(spi, survey, plan, doubtful, call);
+  refuse_new_orphans(before, count_orphans(spi, survey, keys), call);
 }
 
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {

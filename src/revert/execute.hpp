@@ -2,6 +2,8 @@
 #pragma once
 
 #include "backend/guard.hpp"
+#include "backend/subtransaction.hpp"
+#include "revert/call.hpp"
 #include "revert/integrity.hpp"
 
 namespace gallery {
@@ -13,10 +15,10 @@ using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 /// The locks of a revert, and what is left of gallery.revert_lock_timeout, which is for all of them together.
 class Locks {
 public:
-  Locks();
+  explicit Locks(const Call &call);
 
-  /// Waits until every table of the ledger's schema can be read, without standing in a queue; throws 55P03 with the
-  /// names of those in the way otherwise. Leaves ACCESS SHARE locks.
+  /// Waits until every table of the ledger's schema can be read, without standing in a queue of clients; throws 55P03
+  /// with the names of those in the way otherwise. Leaves ACCESS SHARE locks.
   void wait_to_read(const backend::Spi &spi);
 
   /// Takes what a plan needs and is not held yet, in OID order; throws 55P03 with the holders' names otherwise.
@@ -24,19 +26,38 @@ public:
   bool take(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 
 private:
+  Call call_;
   std::int64_t left_; // milliseconds
   std::set<Oid> held_;
 };
 
 /// The refusal 55P03 that names who holds locks on the table, or, where that is not known (InvalidOid), who keeps
 /// others from reading any table of this database.
-backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name);
+backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name, const Call &call);
+
+/// Runs what only reads, and leaves no lock behind. Where a lock keeps it from reading, throws the refusal 55P03 that
+/// names who holds it. The result must not need the subtransaction it was made in.
+template <typename Look>
+auto without_locks(const Call &call, Look look) {
+  try {
+    backend::Subtransaction const undone;
+    return look();
+  } catch (const backend::ServerError &error) {
+    if (error.data->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+      throw;
+  }
+  throw [&] {
+    backend::Spi const spi; // closed before the throw, as who catches it may go on
+    return cannot_lock(spi, InvalidOid, "", call);
+  }();
+}
 
 /// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
 /// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
 /// not Immich's keeps rows, or where rows would point to nothing that did not before: looked for in tables where something
 /// meddles, and behind the `broken` keys.
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken);
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+             const Call &call);
 
 /// What this transaction has changed so far, from the server's own statistics.
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema);

@@ -1,7 +1,7 @@
 // gallery_revert_check(): every check as a row. Before a revert: is it ready; after one, or on any Immich: is it clean.
 #include "backend/guard.hpp"
-#include "backend/subtransaction.hpp"
 #include "revert/checks.hpp"
+#include "revert/execute.hpp"
 #include "revert/session.hpp"
 #include "revert/show.hpp"
 #include "revert/situation.hpp"
@@ -96,21 +96,19 @@ void add_plugin(const backend::Spi &spi, Findings &findings, const Survey &surve
   findings.push_back(finding);
 }
 
-void examine(const backend::Spi &spi, const Careful &careful, Findings &findings) {
+/// Sets `for_revert` where it is known whether a revert is what these findings are for.
+void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
   Ledger ledger;
   auto const found = check_ledger(spi, ledger);
+  findings.push_back(found);
   if (found.status != Status::ok) {
-    findings.push_back(found);
+    for_revert = false;
     return;
   }
   Situation now;
   now.survey = read_survey(spi, std::move(ledger));
   now.identity = identify(now.survey);
-  if (now.identity.is_gallery) {
-    findings.push_back(check_transaction());
-    findings.push_back(check_token(revert_consequence));
-  }
-  findings.push_back(found);
+  for_revert = now.identity.is_gallery;
   auto const migrations = check_migrations(now.identity);
   findings.push_back(migrations);
   auto const prefix = check_prefix(now.identity);
@@ -133,11 +131,8 @@ void examine(const backend::Spi &spi, const Careful &careful, Findings &findings
       return; // nothing of it is looked at
     }
     now.plan = plan_for(spi, now.survey, now.identity, std::move(found_objects), Rows::any);
+    findings.push_back(check_lock_table(spi, now.survey, now.plan));
     findings.push_back(check_paths(spi, now.survey));
-    {
-      auto const as_caller = careful.as_caller();
-      findings.push_back(check_sessions(spi));
-    }
     findings.push_back(check_dependents(spi, now.survey, now.plan));
     for (const auto &remark : now.plan.remarks)
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
@@ -164,20 +159,29 @@ Finding cannot_look(std::string message, std::string detail, std::string hint) {
 } // namespace
 
 void show_check(backend::ResultSet &result) {
-  Findings findings;
+  // What needs no table comes first, so that it is there whatever keeps from looking any further.
+  Findings findings{check_transaction(revert_call), check_token(revert_consequence), [] {
+                      backend::Spi const spi;
+                      return check_sessions(spi, revert_call);
+                    }()};
+  auto const session = static_cast<Findings::difference_type>(findings.size());
+  bool for_revert = true;
   try {
-    backend::Subtransaction const undone;
-    backend::Spi const spi;
-    Careful const careful(spi);
-    examine(spi, careful, findings);
+    without_locks(check_call, [&] {
+      backend::Spi const spi;
+      Careful const careful(spi);
+      examine(spi, findings, for_revert);
+    });
   } catch (const backend::Refusal &refusal) {
     findings.push_back(cannot_look(refusal.message, refusal.detail, refusal.hint));
   } catch (const backend::ServerError &error) {
     if (error.data->sqlerrcode == ERRCODE_QUERY_CANCELED || error.data->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
       throw;
-    findings.push_back(cannot_look("this database cannot be looked at", error.what(),
-                                   error.data->hint == nullptr ? "" : error.data->hint));
+    const char *const hint = backend::guard([&]() noexcept { return backend::cure_of(*error.data); });
+    findings.push_back(cannot_look("this database cannot be looked at", error.what(), hint == nullptr ? "" : hint));
   }
+  if (!for_revert)
+    findings.erase(findings.begin(), findings.begin() + session);
   static constexpr const char *names[] = {"ok", "warning", "blocked"};
   for (const auto &finding : findings)
     result.add({finding.name, names[static_cast<std::size_t>(finding.status)],

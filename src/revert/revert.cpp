@@ -3,7 +3,6 @@
 
 #include "backend/guard.hpp"
 #include "backend/locks.hpp"
-#include "backend/subtransaction.hpp"
 #include "backend/write_watch.hpp"
 #include "revert/checks.hpp"
 #include "revert/session.hpp"
@@ -23,44 +22,42 @@ struct FirstLook {
   std::vector<Drift> drift;
 };
 
+backend::Refusal refuse_gallery() {
+  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this is a Gallery database", "",
+          "gallery_revert() repairs the order as well. Run: SELECT gallery_revert();"};
+}
+
 /// The longest part of the work, with no lock left behind: looks, checks, compares.
-FirstLook look_unlocked(Locks &locks) {
-  FirstLook first;
-  backend::Subtransaction const unlocks;
+void look_unlocked(FirstLook &first, Locks &locks, const Call &call) {
   backend::Spi const spi;
   locks.wait_to_read(spi);
   Careful const careful(spi);
   first.now = look(spi);
-  enforce(check_strangers(first.now.survey, first.now.plan.strangers));
-  if (first.now.plan.steps.empty())
-    return first;
+  bool const is_gallery = first.now.identity.is_gallery;
+  if (is_gallery && !call.reverts)
+    throw refuse_gallery();
+  if (call.reverts)
+    enforce(check_strangers(first.now.survey, first.now.plan.strangers));
+  // Of a plain Immich only the ledger is ever changed, by a repair: what has to do with Gallery is not looked at.
+  if (first.now.plan.steps.empty() || is_gallery != call.reverts)
+    return;
   enforce(check_shadows(first.now.survey));
-  enforce(check_paths(spi, first.now.survey));
+  if (is_gallery)
+    enforce(check_paths(spi, first.now.survey));
   {
     auto const as_caller = careful.as_caller();
-    enforce(check_sessions(spi));
+    enforce(check_sessions(spi, call));
   }
-  enforce(check_dependents(spi, first.now.survey, first.now.plan));
+  if (is_gallery)
+    enforce(check_dependents(spi, first.now.survey, first.now.plan));
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
   enforce_blocked(check_keys(spi, first.now.survey, broken_keys(first.now.survey, first.now.plan, first.drift)));
+}
+
+FirstLook look_first(Locks &locks, const Call &call) {
+  FirstLook first; // not in the subtransaction, where its watch could tell nothing
+  without_locks(call, [&] { look_unlocked(first, locks, call); });
   return first;
-}
-
-/// The same; where a lock that is no table's keeps it from reading, names who holds it.
-FirstLook look_first(Locks &locks) {
-  try {
-    return look_unlocked(locks);
-  } catch (const backend::ServerError &error) {
-    if (error.data->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-      throw;
-  }
-  backend::Spi const spi;
-  throw cannot_lock(spi, InvalidOid, "");
-}
-
-backend::Refusal refuse_gallery() {
-  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "this is a Gallery database", "",
-          "gallery_revert() repairs the order as well. Run: SELECT gallery_revert();"};
 }
 
 struct Outcome {
@@ -87,7 +84,7 @@ Situation look_again(const backend::Spi &spi, Locks &locks, const FirstLook &fir
 
 /// From the locks to the proof: looks again under the locks unless nobody wrote anything meanwhile, runs the steps,
 /// verifies. Throws where anything is not as it must be.
-Outcome carry_out(FirstLook first, Locks &locks) {
+Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   backend::Spi const spi;
   locks.take(spi, first.now.survey, first.now.plan);
   auto const locked_since = backend::clock_milliseconds();
@@ -102,8 +99,10 @@ Outcome carry_out(FirstLook first, Locks &locks) {
   enforce_blocked(check_prefix(now.identity));
   if (!unchanged) {
     enforce(check_shadows(now.survey));
-    enforce(check_paths(spi, now.survey));
-    enforce(check_dependents(spi, now.survey, now.plan));
+    if (now.identity.is_gallery) {
+      enforce(check_paths(spi, now.survey));
+      enforce(check_dependents(spi, now.survey, now.plan));
+    }
   }
   before.drift = unchanged || now.survey.same_objects(first.now.survey)
                      ? std::move(first.drift)
@@ -112,7 +111,7 @@ Outcome carry_out(FirstLook first, Locks &locks) {
   enforce_blocked(check_keys(spi, now.survey, broken));
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
-  execute(spi, now.survey, now.plan, broken);
+  execute(spi, now.survey, now.plan, broken, call);
   auto const executed = backend::clock_milliseconds();
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
@@ -178,13 +177,13 @@ void report_done(const Outcome &outcome) {
 } // namespace
 
 std::string revert() {
-  enforce(check_transaction());
+  enforce(check_transaction(revert_call));
   enforce(check_token(revert_consequence));
-  Locks locks;
-  auto first = look_first(locks);
+  Locks locks(revert_call);
+  auto first = look_first(locks, revert_call);
   if (!first.now.identity.is_gallery)
     return report_nothing(first.now.identity);
-  auto const outcome = carry_out(std::move(first), locks);
+  auto const outcome = carry_out(std::move(first), locks, revert_call);
   if (!outcome.done.identity.is_gallery)
     return report_nothing(outcome.done.identity);
   report_drift(outcome.drift);
@@ -193,16 +192,14 @@ std::string revert() {
 }
 
 std::string repair_ledger() {
-  enforce(check_transaction());
+  enforce(check_transaction(repair_call));
   enforce(check_token("A repair changes rows of the ledger that Immich reads at its start."));
-  Locks locks;
-  auto first = look_first(locks);
-  if (first.now.identity.is_gallery)
-    throw refuse_gallery();
+  Locks locks(repair_call);
+  auto first = look_first(locks, repair_call);
   enforce_blocked(check_prefix(first.now.identity));
   std::string tag(choose_target(first.now.identity.native_migrations, Version())->tag);
-  auto const outcome =
-      first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}} : carry_out(std::move(first), locks);
+  auto const outcome = first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}}
+                                                    : carry_out(std::move(first), locks, repair_call);
   std::vector<std::string> lines;
   for (const auto &step : outcome.done.plan.steps)
     lines.push_back(step.statement);

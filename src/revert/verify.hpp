@@ -18,8 +18,8 @@ struct Before {
 Comparison own_drift(const backend::Spi &spi, const Survey &survey, const Identity &identity, const Plan &plan);
 
 /// Throws 55000 with every difference: Gallery objects left over, ledger not the first names in order, a catalog that
-/// differs from Immich's otherwise than before, rows of Immich's tables changed otherwise than the steps say. `done` is
-/// the plan that ran.
+/// differs from Immich's otherwise than before by this transaction's doing, rows of Immich's tables changed otherwise
+/// than the steps say. `done` is the plan that ran.
 void verify(const backend::Spi &spi, const Survey &after, const Plan &done, const Before &before);
 
 } // namespace gallery
