@@ -56,12 +56,12 @@ SELECT pg_catalog.current_database(), pg_catalog.current_setting('server_version
     (SELECT pg_catalog.count(*) FROM ledger), (SELECT pg_catalog.min(l.schema) FROM ledger l),
     (SELECT pg_catalog.format('SELECT pg_catalog.set_config(''search_path'', %L, false);',
         'pg_catalog, ' || pg_catalog.quote_ident(pg_catalog.min(l.schema))) FROM ledger l),
-    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datname = pg_catalog.current_database()
+    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datname::text = pg_catalog.current_database()::text
         AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()),
     (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'data_directory'),
     pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')) / 1024,
     (SELECT pg_catalog.format('ENCODING %L LC_COLLATE %L LC_CTYPE %L', pg_catalog.pg_encoding_to_char(d.encoding),
-        d.datcollate, d.datctype) FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
+        d.datcollate, d.datctype) FROM pg_catalog.pg_database d WHERE d.datname::text = pg_catalog.current_database()::text);
 SQL
 }
 
@@ -146,7 +146,7 @@ SELECT 'size', pg_catalog.pg_database_size(pg_catalog.current_database());
 SELECT 'extension ' || e.extname::text, e.extversion FROM pg_catalog.pg_extension e ORDER BY e.extname::text;
 SELECT 'setting of ' || CASE WHEN s.setrole = 0 THEN 'the database' ELSE s.setrole::pg_catalog.regrole::text END, pg_catalog.unnest(s.setconfig)
 FROM pg_catalog.pg_db_role_setting s
-WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) ORDER BY 1, 2;
+WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname::text = pg_catalog.current_database()::text) ORDER BY 1, 2;
 SELECT 'not read, belongs to another role', c.oid::pg_catalog.regclass || ' of ' || pg_catalog.pg_get_userbyid(c.relowner)::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
 WHERE s.nspname::text = :'schema' AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relowner <> (:'owner')::oid
@@ -160,7 +160,7 @@ ORDER BY c.relname::text;
 SELECT COALESCE(pg_catalog.string_agg(DISTINCT pg_catalog.format('"%s"', r.rolname), ' '), '') AS strangers
 FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
 WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass::oid AND d.deptype = 'o' AND NOT r.rolsuper
-  AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())
+  AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname::text = pg_catalog.current_database()::text)
   AND r.rolname::text <> session_user::text
   AND d.classid NOT IN ('pg_catalog.pg_largeobject'::pg_catalog.regclass::oid, 'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass::oid,
       'pg_catalog.pg_default_acl'::pg_catalog.regclass::oid, 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid) \gset

@@ -158,5 +158,33 @@ foreach my $plant (@plants)
 }
 note(scalar(@plants), ' plants');
 
+# And does the check of the scripts' text see what let those in?
+{
+	my $script = "#!/bin/sh\n# SET search_path = pg_catalog, pg_temp;\n";
+	my %bad = (
+		'a psqlrc' => [ 'x.sh', $script . "psql -d immich -f -\n", qr/x\.sh:3: psql without -X/ ],
+		'two places' => [ 'x.sh', $script . "psql -X -f -\npsql -X -c 'SELECT 1'\n", qr/x\.sh:4: psql is run at one place/ ],
+		'no search_path' => [ 'x.sh', "#!/bin/sh\npsql -X -f -\n", qr/x\.sh:2: no search_path/ ],
+		'a relation' => [ 'x.sh', $script . "SELECT oid FROM pg_class\n", qr/x\.sh:3: relation without its schema/ ],
+		'name = varchar' => [ 'x.sh', $script . "WHERE c.relname = 'x'\n", qr/x\.sh:3: a column of type name as an operand/ ],
+		'min(name)' => [ 'x.sh', $script . "SELECT min(nspname)\n", qr/x\.sh:3: a column of type name as an operand/ ],
+		'text || name' => [ 'x.sh', $script . "SELECT 'extension ' || extname\n", qr/x\.sh:3: a column of type name as an operand/ ],
+		'a pager' => [ 'x.md', "```sh\ndocker exec immich_postgres psql -X -d immich -c 'SELECT 1'\n```\n", qr/x\.md:2: psql with a pager/ ],
+		'two statements' => [ 'x.md', "```sh\ndocker exec immich_postgres psql -X -P pager=off -c 'SELECT 1' -c 'SELECT 2'\n```\n", qr/x\.md:2: several -c/ ]);
+	mkdir "$temp/lint" or die $!;
+	foreach my $what (sort keys %bad)
+	{
+		my ($file, $text, $says) = @{ $bad{$what} };
+		open my $handle, '>', "$temp/lint/$file" or die $!;
+		print $handle $text;
+		close $handle;
+		my ($status, $said) = run_in({}, "$root/tools/lint-sql", "$temp/lint/$file");
+		is($status, 1, "lint-sql, $what: fails");
+		like($said, $says, "lint-sql, $what: says where");
+	}
+	my ($status, $said) = run_in({}, "$root/tools/lint-sql");
+	is("$status$said", '0', 'lint-sql: our own are clean');
+}
+
 $node->stop;
 done_testing();

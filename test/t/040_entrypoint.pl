@@ -282,7 +282,7 @@ subtest 'the ledger decides' => sub {
 		. 'CREATE TABLE other."user" (id uuid); CREATE TABLE other.asset (id uuid)');
 	run_ok(17, qr/more than one Immich/, 'two of them', 'twice');
 	# Rows that look like what the script says to itself.
-	ledger_database('talking', 'public', $immich_name, 'gallery', "\tgallery", 'finished');
+	ledger_database('talking', 'public', $immich_name, 'gallery', '\tgallery', 'finished');
 	$node->safe_psql('talking', q(INSERT INTO kysely_migrations VALUES (E'x\n\tgallery', ''), (E'\tgallery', '')));
 	run_ok($reply, qr/^stock command started: $/m, 'rows that look like answers', 'talking');
 	for my $database (qw(mixed odd split)) {
