@@ -10,7 +10,8 @@
 psql_quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/[\\\\']/\\\\&/g")"; }
 
 # First of all in every session, whatever the database, the role or PGOPTIONS set: only the server's own functions are
-# found by a name alone, policies are an error and no filter, and texts look the same everywhere.
+# found by a name alone, policies are an error and no filter, and texts look the same everywhere. Where rows or more than
+# names are read it comes after BEGIN, so that a pooler cannot hand the next statement to another connection.
 settings_sql()
 {
     cat <<'SQL'
@@ -48,6 +49,7 @@ SQL
 # Which database this is.
 facts_sql()
 {
+    echo 'BEGIN READ ONLY;'
     settings_sql
     cat <<SQL
 WITH ledger AS ($(ledger_sql))
@@ -116,11 +118,9 @@ SQL
 session_sql()
 {
     local mark=$1 schema=$2
+    echo 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;'
     settings_sql
-    cat <<'SQL'
-SET idle_in_transaction_session_timeout = 0;
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-SQL
+    echo 'SET idle_in_transaction_session_timeout = 0;'
     tables_sql "$mark" "$schema"
     cat <<'SQL'
 SELECT pg_catalog.format('SELECT %L', pg_catalog.concat_ws(E'\t', :'mark', 'ledger', c.relname)),

@@ -257,7 +257,7 @@ $2
 END
 }
 
-# The first statements of every session. Whatever a database or a role sets: only the server's own functions and operators
+# The first statements of every transaction. Whatever a database or a role sets: only the server's own functions and operators
 # are found by a name alone, and a policy is an error and no filter.
 readonly settings="
         SET search_path = pg_catalog, pg_temp;
@@ -289,6 +289,7 @@ find_out_product() {
     # No limit at all is what 0 would mean to the server.
     talk "
         \\set ON_ERROR_STOP on
+        BEGIN READ ONLY;
         $settings
         SET lock_timeout = '$((wait_limit > 0 ? wait_limit : 1))s';
         SELECT pg_catalog.count(*) = 1 AS one, pg_catalog.count(*) > 1 AS several, pg_catalog.min(l.home) AS home,
@@ -358,8 +359,8 @@ revert() {
     script=$(
         # Without this the server would go on for a client that was killed. Not every system has it: no step.
         echo "SET client_connection_check_interval = '1s';"
-        printf '%s\n' "$settings"
         step begin "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
+        step begin "$settings"
         step create "SELECT l.home AS ledger FROM ($ledgers) AS l \\gset"
         step create "CREATE EXTENSION IF NOT EXISTS gallery_revert SCHEMA :\"ledger\";"
         # The extension's own function: another of that name may be anybody's.
