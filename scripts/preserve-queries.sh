@@ -144,9 +144,11 @@ SELECT 'taken', pg_catalog.now();
 SELECT 'server', pg_catalog.current_setting('server_version');
 SELECT 'size', pg_catalog.pg_database_size(pg_catalog.current_database());
 SELECT 'extension ' || e.extname::text, e.extversion FROM pg_catalog.pg_extension e ORDER BY e.extname::text;
-SELECT 'setting of ' || CASE WHEN s.setrole = 0 THEN 'the database' ELSE s.setrole::pg_catalog.regrole::text END, pg_catalog.unnest(s.setconfig)
+SELECT 'setting of ' || CASE WHEN s.setrole = 0 THEN 'the database' ELSE s.setrole::pg_catalog.regrole::text END,
+    pg_catalog.unnest(s.setconfig)
 FROM pg_catalog.pg_db_role_setting s
-WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname::text = pg_catalog.current_database()::text) ORDER BY 1, 2;
+WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname::text = pg_catalog.current_database()::text)
+ORDER BY 1, 2;
 SELECT 'not read, belongs to another role', c.oid::pg_catalog.regclass || ' of ' || pg_catalog.pg_get_userbyid(c.relowner)::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
 WHERE s.nspname::text = :'schema' AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND c.relowner <> (:'owner')::oid
@@ -162,7 +164,8 @@ FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
 WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass::oid AND d.deptype = 'o' AND NOT r.rolsuper
   AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname::text = pg_catalog.current_database()::text)
   AND r.rolname::text <> session_user::text
-  AND d.classid NOT IN ('pg_catalog.pg_largeobject'::pg_catalog.regclass::oid, 'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass::oid,
+  AND d.classid NOT IN ('pg_catalog.pg_largeobject'::pg_catalog.regclass::oid,
+      'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass::oid,
       'pg_catalog.pg_default_acl'::pg_catalog.regclass::oid, 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid) \gset
 SQL
     inventory_sql
@@ -189,9 +192,11 @@ RELEASE before_inventory;
 \set ON_ERROR_STOP on
 \endif
 SELECT pg_catalog.pg_export_snapshot() AS snapshot \gset
--- Not among the rows: what counts those may read far ahead before it looks.
+-- Not among the rows: what counts those may read far ahead before it looks. A line comes word by word, so another one says
+-- that they are whole.
 \warn :mark strangers :strangers
 \warn :mark snapshot :snapshot
+\warn :mark ready
 SQL
 }
 
@@ -218,8 +223,10 @@ count_rows()
         }
         for (i = 2; i <= n; i++)
             for (k = i; k > 1 && names[k - 1] "" > names[k] ""; k--) { key = names[k]; names[k] = names[k - 1]; names[k - 1] = key }
-        for (i = 1; i <= n; i++)
-            tally(prefix (names[i] == "\\N" ? "null" : column == "type" && kind == "asset" ? tolower(names[i]) : names[i]), value[kind, column, names[i]])
+        for (i = 1; i <= n; i++) {
+            key = names[i] == "\\N" ? "null" : names[i]
+            tally(prefix (kind == "asset" && column == "type" ? tolower(key) : key), value[kind, column, names[i]])
+        }
     }
     BEGIN { mark = ENVIRON["MARK"]; folder = ENVIRON["FOLDER"]; inventory = ENVIRON["INVENTORY"]; printf "" >inventory }
     $1 == mark {

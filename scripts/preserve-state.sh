@@ -283,7 +283,7 @@ start read_session 2>"$tmp/session.log"
 reader=$child
 exec 3>"$tmp/commands"
 session_sql "$mark" "$schema" >&3
-while ! grep -q "^$mark snapshot" "$tmp/session.log"; do
+while ! grep -q "^$mark ready" "$tmp/session.log"; do
     kill -0 "$reader" 2>/dev/null || { show_log "$tmp/session.log"; fail "the database could not be read"; }
     sleep 0.2
 done

@@ -74,8 +74,8 @@ sub run_in
 }
 my $out = 0;
 my %preserve = (PGHOST => $node->host, PGPORT => $node->port, PGUSER => $superuser);
-my %server = (DB_HOSTNAME => $node->host, DB_PORT => $node->port, DB_USERNAME => $superuser, DB_DATABASE_NAME => 'target', IMMICH_SOURCE_REF => 'v2.7.5',
-	GALLERY_REVERT_TOKEN => 'i_accept_data_loss', GALLERY_REVERT_WAIT => 5);
+my %server = (DB_HOSTNAME => $node->host, DB_PORT => $node->port, DB_USERNAME => $superuser, DB_DATABASE_NAME => 'target',
+	IMMICH_SOURCE_REF => 'v2.7.5', GALLERY_REVERT_TOKEN => 'i_accept_data_loss', GALLERY_REVERT_WAIT => 5);
 my %scripts = (
 	'preserve' => sub { run_in(\%preserve, "$root/scripts/preserve-state.sh", '-d', 'target', '-o', "$temp/out" . ++$out) },
 	'preserve and restore' => sub { run_in(\%preserve, "$root/scripts/preserve-state.sh", '-d', 'target', '-t', '-o', "$temp/out" . ++$out) },
@@ -93,7 +93,8 @@ my @strangers = (@fine, 'preserve and restore' => [ 1, qr/own.*"mallory"/s ]);
 my @owners = (@fine, 'preserve and restore' => [ 1, qr/own.*"keeper"/s ]);
 my @plants = (
 	[ 'an aggregate min(name)', 'mallory', '', <<'SQL', 'SELECT min(nspname) FROM pg_namespace', @strangers ],
-CREATE FUNCTION public.step(name, name) RETURNS name LANGUAGE sql AS $$ SELECT 'public'::name FROM (SELECT public.strike('min') OFFSET 0) x $$;
+CREATE FUNCTION public.step(name, name) RETURNS name LANGUAGE sql AS $$
+	SELECT 'public'::name FROM (SELECT public.strike('min') OFFSET 0) x $$;
 CREATE AGGREGATE public.min(name) (sfunc = public.step, stype = name);
 SQL
 	[ 'an operator name || name', 'mallory', '', <<'SQL', q(SELECT 'x' || nspname FROM pg_namespace), @strangers ],
@@ -101,37 +102,51 @@ CREATE FUNCTION public.joined(name, name) RETURNS text LANGUAGE plpgsql AS $$ BE
 CREATE OPERATOR public.|| (function = public.joined, leftarg = name, rightarg = name);
 SQL
 	[ 'an operator varchar = varchar', 'mallory', '', <<'SQL', q(SELECT FROM public.kysely_migrations WHERE name = 'x'), @strangers ],
-CREATE FUNCTION public.same(varchar, varchar) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.strike('same'); RETURN false; END $$;
+CREATE FUNCTION public.same(varchar, varchar) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN PERFORM public.strike('same'); RETURN false; END $$;
 CREATE OPERATOR public.= (function = public.same, leftarg = varchar, rightarg = varchar);
 SQL
 	[ 'a cast', 'keeper', 'keeper', <<'SQL', 'SELECT visibility::text FROM public.asset', @owners ],
-CREATE FUNCTION public.cast_it(public.asset_visibility_enum) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.strike('cast'); RETURN 'x'; END $$;
+CREATE FUNCTION public.cast_it(public.asset_visibility_enum) RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN PERFORM public.strike('cast'); RETURN 'x'; END $$;
 CREATE CAST (public.asset_visibility_enum AS text) WITH FUNCTION public.cast_it(public.asset_visibility_enum) AS ASSIGNMENT;
 SQL
-	[ 'an index predicate', 'keeper', 'keeper', q(CREATE INDEX ON public.asset (id) WHERE public.evil('owner') = 1;), 'SELECT count(*) FROM public.asset WHERE id = 1', @owners ],
-	[ 'an index predicate of the ledger', 'keeper', 'keeper', q(CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;),
+	[ 'an index predicate', 'keeper', 'keeper', q(CREATE INDEX ON public.asset (id) WHERE public.evil('owner') = 1;),
+		'SELECT count(*) FROM public.asset WHERE id = 1', @owners ],
+	[ 'an index predicate of the ledger', 'keeper', 'keeper',
+		q(CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;),
 		'SELECT name FROM public.kysely_migrations', @owners ],
-	[ 'a statistics object', 'keeper', 'keeper', q(CREATE STATISTICS public.stat ON (id + public.evil('stat')), (id + 1) FROM public.asset; ANALYZE public.asset;),
+	[ 'a statistics object', 'keeper', 'keeper', q(CREATE STATISTICS public.stat ON (id + public.evil('stat')), (id + 1) FROM public.asset;
+		ANALYZE public.asset;),
 		'SELECT count(*) FROM public.asset WHERE id + 1 = 1', @owners ],
-	[ 'a view of a table\'s name', 'mallory', '', q(CREATE VIEW public.version_history AS SELECT now() AS "createdAt", public.strike('view')::text AS version;),
+	[ 'a view of a table\'s name', 'mallory', '',
+		q(CREATE VIEW public.version_history AS SELECT now() AS "createdAt", public.strike('view')::text AS version;),
 		'SELECT * FROM public.version_history', @strangers ],
 	[ 'a table of a table\'s name', 'mallory', '', q(CREATE TABLE public.version_history ("createdAt" timestamptz, version varchar);
-		CREATE INDEX ON public.version_history (version) WHERE public.evil('version') = 1;), 'SELECT version FROM public.version_history', @strangers ],
+		CREATE INDEX ON public.version_history (version) WHERE public.evil('version') = 1;), 'SELECT version FROM public.version_history',
+		@strangers ],
 	[ 'a ledger of Gallery', 'mallory', '', q(CREATE TABLE public.gallery_migrations (name varchar(255), timestamp varchar(255));
 		INSERT INTO public.gallery_migrations VALUES ('1772230000000-CreateStorageMigrationLogTable', '2026-01-01T00:00:00.000Z');
-		CREATE INDEX ON public.gallery_migrations (name) WHERE public.evil('gallery') = 1;), 'SELECT name FROM public.gallery_migrations', @strangers ],
-	[ 'a ledger of Gallery in another schema', 'mallory', '', q(CREATE SCHEMA lair; CREATE TABLE lair.gallery_migrations (name varchar(255), timestamp varchar(255));
-		CREATE INDEX ON lair.gallery_migrations (name) WHERE public.evil('gallery') = 1;), 'SELECT name FROM lair.gallery_migrations', @strangers ],
+		CREATE INDEX ON public.gallery_migrations (name) WHERE public.evil('gallery') = 1;), 'SELECT name FROM public.gallery_migrations',
+		@strangers ],
+	[ 'a ledger of Gallery in another schema', 'mallory', '', q(CREATE SCHEMA lair;
+		CREATE TABLE lair.gallery_migrations (name varchar(255), timestamp varchar(255));
+		CREATE INDEX ON lair.gallery_migrations (name) WHERE public.evil('gallery') = 1;), 'SELECT name FROM lair.gallery_migrations',
+		@strangers ],
 	[ 'a ledger where there is no Immich', 'mallory', '-', q(CREATE TABLE public.kysely_migrations (name varchar(255), timestamp varchar(255));
 		INSERT INTO public.kysely_migrations VALUES ('1772230000000-CreateStorageMigrationLogTable', '2026-01-01T00:00:00.000Z');
-		CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;), 'SELECT name FROM public.kysely_migrations', @no_immich ],
-	[ 'a ledger beside Immich\'s tables', 'mallory', 'tables', q(CREATE TABLE public.kysely_migrations (name varchar(255), timestamp varchar(255));
+		CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;), 'SELECT name FROM public.kysely_migrations',
+		@no_immich ],
+	[ 'a ledger beside Immich\'s tables', 'mallory', 'tables',
+		q(CREATE TABLE public.kysely_migrations (name varchar(255), timestamp varchar(255));
 		INSERT INTO public.kysely_migrations VALUES ('1772230000000-CreateStorageMigrationLogTable', '2026-01-01T00:00:00.000Z');
-		CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;), 'SELECT name FROM public.kysely_migrations', @no_immich ],
+		CREATE INDEX ON public.kysely_migrations (name) WHERE public.evil('ledger') = 1;), 'SELECT name FROM public.kysely_migrations',
+		@no_immich ],
 	[ 'a second ledger', 'mallory', '', q(CREATE SCHEMA lair; CREATE TABLE lair.kysely_migrations (name varchar(255), timestamp varchar(255));
 		INSERT INTO lair.kysely_migrations VALUES ('1772230000000-CreateStorageMigrationLogTable', '2026-01-01T00:00:00.000Z');
 		CREATE INDEX ON lair.kysely_migrations (name) WHERE public.evil('ledger') = 1;), 'SELECT name FROM lair.kysely_migrations', @strangers ],
-	[ 'a table with an index and a condition', 'mallory', '', q(CREATE TABLE public.own (x text, CHECK (public.evil('check') = 1)); INSERT INTO public.own VALUES ('x');
+	[ 'a table with an index and a condition', 'mallory', '', q(CREATE TABLE public.own (x text, CHECK (public.evil('check') = 1));
+		INSERT INTO public.own VALUES ('x');
 		CREATE INDEX ON public.own ((public.evil('index'))) ;), q(INSERT INTO public.own VALUES ('y')), @strangers ]);
 
 foreach my $plant (@plants)
@@ -154,7 +169,8 @@ foreach my $plant (@plants)
 		is($have, $status, "$name: $script: exit status");
 		like($said, $says, "$name: $script: says so") or diag($said);
 	}
-	is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_database WHERE datname LIKE 'preserve_test_%')), '0', "$name: no scratch database is left");
+	is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_database WHERE datname LIKE 'preserve_test_%')), '0',
+		"$name: no scratch database is left");
 }
 note(scalar(@plants), ' plants');
 
@@ -170,7 +186,8 @@ note(scalar(@plants), ' plants');
 		'min(name)' => [ 'x.sh', $script . "SELECT min(nspname)\n", qr/x\.sh:3: a column of type name as an operand/ ],
 		'text || name' => [ 'x.sh', $script . "SELECT 'extension ' || extname\n", qr/x\.sh:3: a column of type name as an operand/ ],
 		'a pager' => [ 'x.md', "```sh\ndocker exec immich_postgres psql -X -d immich -c 'SELECT 1'\n```\n", qr/x\.md:2: psql with a pager/ ],
-		'two statements' => [ 'x.md', "```sh\ndocker exec immich_postgres psql -X -P pager=off -c 'SELECT 1' -c 'SELECT 2'\n```\n", qr/x\.md:2: several -c/ ]);
+		'two statements' => [ 'x.md',
+			"```sh\ndocker exec immich_postgres psql -X -P pager=off -c 'SELECT 1' -c 'SELECT 2'\n```\n", qr/x\.md:2: several -c/ ]);
 	mkdir "$temp/lint" or die $!;
 	foreach my $what (sort keys %bad)
 	{

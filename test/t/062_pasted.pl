@@ -32,10 +32,11 @@ chmod 0755, "$folder/gallery_revert/scripts/diagnose.sh" or die $!;
 # A folder of preserve-state.sh, and one of Immich's backups.
 mkdir "$folder/saved" or die $!;
 write_file("$folder/saved/immich.dump", 'dump');
-IPC::Run::run([ 'bash', '-c', 'cd "$0/saved" && sha256sum immich.dump >MANIFEST && echo "SELECT 1;" | gzip >"$0/backup.sql.gz"', $folder ]) or die;
+my $make = 'cd "$0/saved" && sha256sum immich.dump >MANIFEST && echo "SELECT 1;" | gzip >"$0/backup.sql.gz"';
+IPC::Run::run([ 'bash', '-c', $make, $folder ]) or die;
 
 # What a block would not do again for nothing. A look is not among it.
-my $changes = qr/ (?:stop|up|pull|down)\b|preserve-state|ALTER|DROP|CREATE|SELECT (?:gallery_revert|immich_repair)\w*\(|FLUSHDB|\bpsql -X -q\b/;
+my $changes = qr/ (?:stop|up|pull|down)\b|preserve-state|ALTER|DROP|CREATE|FLUSHDB|psql -X -q\b|(?:gallery_revert|immich_repair_\w+)\(/;
 
 # Returns the commands that ran, what was said, and .env with its copies.
 sub paste
@@ -47,7 +48,8 @@ sub paste
 	local %ENV = (%ENV, PATH => "$folder/bin:$ENV{PATH}", HOME => "$folder/home", COMMANDS => "$folder/commands", FAIL_AT => $fail_at,
 		saved => "$folder/saved", backup => "$folder/backup.sql.gz", renamed => 'immich_before', old => 'immich_before');
 	my $said = '';
-	IPC::Run::run([ 'bash' ], '<', \"$text\necho the shell goes on\n", '>&', \$said, init => sub { chdir $folder or die $! }, IPC::Run::timeout(60));
+	IPC::Run::run([ 'bash' ], '<', \"$text\necho the shell goes on\n", '>&', \$said, init => sub { chdir $folder or die $! },
+		IPC::Run::timeout(60));
 	return ([ split /\n/, slurp_file("$folder/commands") ], $said);
 }
 
@@ -72,8 +74,8 @@ sub check
 
 foreach my $page ('docs/recovery.md', 'docs/switching-back.md')
 {
-	my $number = 0;
-	check("$page, line $_->{line}", $_->{text}) foreach grep { $_->{language} eq 'sh' && $_->{text} !~ /exec -it/ } blocks(read_text("$root/$page"));
+	check("$page, line $_->{line}", $_->{text})
+	  foreach grep { $_->{language} eq 'sh' && $_->{text} !~ /exec -it/ } blocks(read_text("$root/$page"));
 }
 foreach my $log (glob "$root/test/logs/*.log")
 {
