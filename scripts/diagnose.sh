@@ -105,10 +105,12 @@ function wrap(text, width, indent,    words, count, i, line)
 }
 
 BEGIN {
+    # Where something is changed, a failure before it must stop it, also when all lines are pasted at once: they end in &&.
     # Without -i, which would take away the lines that are pasted after a command.
-    psql = "docker exec immich_postgres psql -U postgres -d immich"
+    psql = "docker exec immich_postgres psql -X -P pager=off -U postgres -d immich"
     advice = psql " -x -c \"SELECT * FROM immich_recovery_advice(@TAG@)\""
-    versions = psql " -c \"SELECT version, \\\"createdAt\\\" FROM version_history ORDER BY 2 DESC LIMIT 5\""
+    # COPY runs no code that somebody left with the table; a query of it might.
+    versions = psql " -c \047COPY public.version_history (\"createdAt\", version) TO STDOUT\047 | sort | tail -n 5"
     logs = "docker compose logs --tail 200 database"
     # Words that Gallery uses in its migration names and Immich does not; the test compares them with all known names.
     gallery_words = "SharedSpace|SharedLinkSpaceId|Space(Person|People|Asset|Daily)|StorageMigrationLog|PetDetection|PetsEnabled|PetSearch"
@@ -135,7 +137,7 @@ BEGIN {
     cause("password", 1, 0, "The database refuses the password",
         "password authentication failed|SASL: SCRAM|no password supplied", "",
         "DB_PASSWORD in .env is not the password that the database knows. The database keeps the password of its first start; a later change of .env does not reach it. Put the old password back, or set the one from .env as shown (it asks for it, nothing is put on the command line).",
-        "docker exec -it immich_postgres psql -U postgres -d immich -c \"\\password postgres\"\ndocker compose up -d")
+        "docker exec -it immich_postgres psql -U postgres -d immich -c \"\\password postgres\" &&\ndocker compose up -d")
     cause("connection", 1, 0, "The database does not answer",
         "(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH)[^,]*5432|getaddrinfo (ENOTFOUND|EAI_AGAIN) (database|immich_postgres|postgres)([^.A-Za-z0-9_-]|$)|CONNECT_TIMEOUT|CONNECTION_(CLOSED|ENDED|DESTROYED)|the database system is (starting up|shutting down|in recovery|not yet accepting)|port 5432 failed: Connection refused", "",
         "The database container is stopped, still starting, or restarting; after a crash it may replay for minutes. The reason is in its own log, not in the server log.",
@@ -155,27 +157,27 @@ BEGIN {
     cause("no-database", 1, 0, "The database or the role does not exist",
         "(FATAL|PostgresError|error): *(database|role) \"[^\"]*\" does not exist", "(role|database) \"root\"",
         "The server asks for a name that this database server does not have: DB_DATABASE_NAME or DB_USERNAME was changed, DB_DATA_LOCATION points to a new, empty folder, or a restore stopped after the old database was renamed. The command lists what is there.",
-        "docker exec immich_postgres psql -U postgres -d postgres -c \"\\l+\"")
+        "docker exec immich_postgres psql -X -P pager=off -U postgres -d postgres -c \"\\l+\"")
     cause("missing-migration", 1, 1, "The database is newer than the server image, or another product made it",
         "corrupted migrations: previously executed migration .* is missing", "",
-        "The database has a migration that this image does not ship: the image was downgraded, a moving tag was pinned to something older, or a fork ran here. Do not delete the row from the ledger: its changes stay. Start the newest version that ran here (the first row of the second command), or restore the dump from before.",
+        "The database has a migration that this image does not ship: the image was downgraded, a moving tag was pinned to something older, or a fork ran here. Do not delete the row from the ledger: its changes stay. Start the newest version that ran here (the last row of the second command), or restore the dump from before.",
         advice "\n" versions)
     cause("order-fault", 1, 1, "The ledger of migrations is out of order",
         "corrupted migrations: expected previously executed migration", "",
         "All rows may be there, but their times do not ascend with their names, and the server accepts nothing else. The first command says whether the order is all that is wrong; if so, the second repairs the times (it needs the token, so read the advice first).",
-        advice "\n" psql " -c \"SET gallery.revert_token = \047i_accept_data_loss\047\" -c \"SELECT immich_repair_migration_order()\"")
+        advice " &&\n" psql " -v ON_ERROR_STOP=1 -c \"SET gallery.revert_token = \047i_accept_data_loss\047\" -c \"SELECT immich_repair_migration_order()\"")
     cause("upgrade-path", 1, 1, "The database is too old for this image",
         "Invalid upgrade path", "",
         "A database from before v1.132.0 must be started once by a release from v1.132.0 to v1.136.0 (v1.132.3 is the usual one). Nothing was changed. Set IMMICH_VERSION=v1.132.3 in .env, start, wait until the server answers, and only then set the tag you want.",
-        advice "\ndocker compose up -d\ndocker compose logs -f immich-server")
+        advice " &&\ndocker compose up -d &&\ndocker compose logs -f immich-server")
     cause("extension", 1, 0, "The database server lacks an extension",
         "extension \"[^\"]*\" is not available|could not open extension control file|could not access file \"[^\"]*(vchord|vectors|vector|gallery_revert)|extension is not (available|installed)|extension version is [^,]*, but Immich only supports|activated, but the Postgres instance only has|Failed to activate .* extension", "",
         "The database image does not hold an extension that this Immich, or the dump that is restored, asks for: use the database image of the release notes, or (for gallery_revert) take the dump after DROP EXTENSION gallery_revert. After GALLERY_REVERT_BASE_IMAGE was set: it must be the image that you had.",
-        psql " -c \"SELECT name, default_version, installed_version FROM pg_available_extensions ORDER BY 1\"")
+        psql " -c \"SELECT name, default_version, installed_version FROM pg_catalog.pg_available_extensions ORDER BY 1\"")
     cause("permission", 1, 1, "The database role may not do this",
         "permission denied (for|to) |must be owner of|must be superuser", "EACCES",
         "Some tables belong to another role than the one the server uses, mostly after a restore by another user or with another DB_USERNAME. The query lists the owners; use the role that owns them as DB_USERNAME, or give the objects to the role of the server.",
-        psql " -c \"SELECT tableowner, count(*) FROM pg_tables WHERE schemaname = \047public\047 GROUP BY 1\"")
+        psql " -c \"SELECT tableowner, count(*) FROM pg_catalog.pg_tables WHERE schemaname = \047public\047 GROUP BY 1\"")
     cause("file-permission", 1, 0, "The server may not use its folder",
         "EACCES: permission denied|Failed to (read|write|create):? .*[.]immich|ENOENT.*[.]immich", "",
         "UPLOAD_LOCATION is not mounted, is another folder than before, or belongs to another user. The database is not involved. Do not create empty marker files to get past this: an unmounted disk would then look like lost photos.",
@@ -263,7 +265,7 @@ END {
         if (over == 2) wrap("The server did start (line " started "). docker does not sort the lines of two services by time: is this line older than the start, it is over.", 92, "   ")
         if (preserves[i]) careful = 1
         print "   next:"
-        gsub(/@TAG@/, image ~ /^v[0-9]+[.][0-9]+[.][0-9]+$/ ? "\047" image "\047" : "", commands[i])
+        gsub(/@TAG@/, image ~ /^v[0-9]+[.][0-9]+[.][0-9]+$/ ? "\047" image "\047" : "NULL::text", commands[i])
         count = split(commands[i], list, "\n")
         for (k = 1; k <= count; k++) print "     " list[k]
         if (commands[i] ~ /immich_re|gallery_revert_/) print "   (needs the extension: docs/recovery.md, step 4)"
@@ -277,7 +279,7 @@ END {
     print ""
     if (careful) {
         print "Before you change the database, stop the server and preserve what is there:"
-        print "    docker compose stop immich-server"
+        print "    docker compose stop immich-server &&"
         print "    gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install ."
     }
     print "Your photos are files outside the database; none of these messages says that one was lost."

@@ -7,7 +7,8 @@
 # All of it is one snapshot: counts and ledger are read in the transaction whose snapshot pg_dump uses, so they agree
 # with the dump even while the server runs. Nothing is written to the database; --test-restore makes and drops a
 # database of its own. The folder is called NAME.partial until its last file, MANIFEST, is written.
-# The SQL is in preserve-queries.sh, which has to lie beside this script.
+# The SQL is in preserve-queries.sh, which has to lie beside this script. No code that others left in the database is run,
+# neither by looking nor by the test restore.
 set -u -o pipefail
 umask 077
 # A client that dies early is an error to report, not a reason to die silently.
@@ -46,7 +47,7 @@ USAGE
 say() { printf '%s\n' "$*" >&2; }
 wrong() { say "preserve-state.sh: $*"; say "Try --help."; exit 2; }
 fail() { say ""; say "FAILED: $1"; shift; for line in "$@"; do say "  $line"; done; exit 1; }
-show_log() { tail -n 15 -- "$1" | sed 's/^/    /' >&2; }
+show_log() { grep -v "^$mark " -- "$1" | tail -n 15 | sed 's/^/    /' >&2; }
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -75,6 +76,8 @@ done
 # Clients. pg PROGRAM ARGUMENT... runs one here or in the container; passwords travel in the environment only.
 random=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 tag=preserve_state_$random
+# Not the tag, which anyone may read who sees the sessions: no row can begin with it.
+mark=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 pg()
 {
     if [ -n "$container" ]; then
@@ -85,7 +88,9 @@ pg()
 }
 # A whole connection string, so that neither a service file nor an odd name can lead to another database.
 conninfo() { printf "dbname='%s'" "$(printf '%s' "$1" | sed "s/[\\\\']/\\\\&/g")"; }
-sql() { pg psql -X -w -q -A -t -F $'\037' -v ON_ERROR_STOP=1 --dbname="$1" -f -; }
+# Every session begins with settings_sql. client CONNINFO OPTION... reads a script that does, sql puts it before one.
+client() { pg psql -X -w -q -A -t -P pager=off -v ON_ERROR_STOP=1 --dbname="$1" "${@:2}" -f -; }
+sql() { { settings_sql; cat; } | client "$1" -F $'\037'; }
 
 # Long steps run in process groups of their own, so that a signal is taken at once and stops all of the step.
 start() { set -m; "$@" 3>&- & child=$!; set +m; children="$children$child "; }
@@ -137,7 +142,7 @@ cleanup()
     if [ -n "$session" ] && [ -z "$complete" ]; then
         # Killing a docker client leaves its program running in the container: end what carries this run's tag.
         sql "$conn" >/dev/null 2>&1 <<<"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-            WHERE application_name = '$tag' AND pid <> pg_catalog.pg_backend_pid();"
+            WHERE application_name::text = '$tag' AND pid <> pg_catalog.pg_backend_pid();"
     fi
     [ -z "$scratch" ] || drop_scratch
     if [ -n "$partial" ] && [ -z "$complete" ]; then
@@ -206,15 +211,16 @@ fi
 tmp=$(mktemp -d) || fail "no temporary folder can be made in ${TMPDIR:-/tmp}"
 
 say "1. Looking at the database"
-facts_sql | sql "$first" >"$tmp/facts" 2>"$tmp/facts.log" || { show_log "$tmp/facts.log"
+facts_sql | client "$first" -F $'\037' >"$tmp/facts" 2>"$tmp/facts.log" || { show_log "$tmp/facts.log"
     fail "the database cannot be read" "A password belongs into PGPASSWORD or a password file (~/.pgpass)." \
         "docs/recovery.md explains the message above."; }
 IFS=$'\037' read -r name major size_kb ledgers schema search_path sessions data_directory wal_kb locale <"$tmp/facts"
 conn=$(conninfo "$name")
 case $ledgers in
-    0) fail "the database \"$name\" holds no Immich: it has no table kysely_migrations" "Choose another with --database. All databases: psql -l" ;;
+    0) fail "the database \"$name\" holds no Immich: it has no table kysely_migrations beside users and assets of the same owner" \
+        "Choose another with --database. All databases: psql -l" ;;
     1) ;;
-    *) fail "the database \"$name\" has a table kysely_migrations in $ledgers schemas" "It is not clear which one is Immich's; Immich itself does not start on such a database." ;;
+    *) fail "the database \"$name\" holds an Immich in $ledgers schemas" "It is not clear which one is meant; Immich itself does not start on such a database." ;;
 esac
 client=$(pg pg_dump --version </dev/null | awk '{ print int($3) }')
 [ "${client:-0}" -ge "$major" ] || fail "pg_dump $client cannot dump from PostgreSQL $major" \
@@ -269,16 +275,27 @@ say "3. Counting, and dumping the database"
 mkfifo "$tmp/commands" || fail "no pipe can be made in $tmp"
 session=1
 # Opened in a function: opening the pipe waits for its other end, which this shell opens next.
-read_session() { pg psql -X -w -q -A -t -F $'\t' -v ON_ERROR_STOP=1 --dbname="$conn" -f - <"$tmp/commands"; }
-start read_session >"$tmp/session" 2>"$tmp/session.log"
+read_session()
+{
+    client "$conn" -F $'\t' <"$tmp/commands" | count_rows "$mark" "$partial" "$partial/inventory.tsv"
+}
+start read_session 2>"$tmp/session.log"
 reader=$child
 exec 3>"$tmp/commands"
-session_sql "$tag" "$schema" >&3
-while ! grep -q "^$tag snapshot" "$tmp/session"; do
+session_sql "$mark" "$schema" >&3
+while ! grep -q "^$mark ready" "$tmp/session.log"; do
     kill -0 "$reader" 2>/dev/null || { show_log "$tmp/session.log"; fail "the database could not be read"; }
     sleep 0.2
 done
-snapshot=$(sed -n "s/^$tag snapshot	//p" "$tmp/session")
+snapshot=$(sed -n "s/^$mark snapshot //p" "$tmp/session.log")
+if [ -n "$test_restore" ]; then
+    # To restore is to run what the dump holds: functions of indexes and conditions, with the rights of whoever restores.
+    strangers=$(sed -n "s/^$mark strangers //p" "$tmp/session.log")
+    [ -z "$strangers" ] || fail "roles that are no superusers own objects in this database: $strangers" \
+        "A test restore would run their code with the rights of the role that restores, so there is none." \
+        "Run it without --test-restore, and restore the dump in a PostgreSQL of its own, which holds nothing else;" \
+        "or run it as the role that owns everything (--username), if that may create databases."
+fi
 start pg pg_dump --format=custom --no-password --lock-wait-timeout=60000 --snapshot="$snapshot" --dbname="$conn" \
     </dev/null >"$partial/immich.dump" 2>"$tmp/dump.log"
 await "$partial/immich.dump" || { show_log "$tmp/dump.log"; fail "pg_dump did not finish" "The message above says why: a full disk, a lock, a lost connection."; }
@@ -288,10 +305,7 @@ wait "$reader"
 status=$?
 forget "$reader"
 [ $status -eq 0 ] || { show_log "$tmp/session.log"; fail "the session that held the snapshot ended early"; }
-TAG=$tag DIR=$partial awk 'BEGIN { tag = ENVIRON["TAG"]; len = length(tag) }
-    substr($0, 1, len + 1) == tag " " { file = ENVIRON["DIR"] "/" substr($0, len + 2); next }
-    substr($0, 1, len) == tag { next }
-    { print >> file }' "$tmp/session" || fail "the counts could not be written"
+! grep '^not read' "$partial/about.txt" >"$tmp/not-read" || { say "    tables that look like Immich's but belong to another role are not counted:"; show_log "$tmp/not-read"; }
 printf 'pg_dump\t%s\n' "$(pg pg_dump --version </dev/null)" >>"$partial/about.txt"
 { [ -s "$partial/inventory.tsv" ] && [ -s "$partial/ledger.tsv" ]; } || fail "the counts could not be written"
 
@@ -302,28 +316,30 @@ grep -q ' TABLE DATA .* kysely_migrations \| TABLE DATA .* migrations ' "$partia
 start pg pg_restore --file=- <"$partial/immich.dump" >/dev/null 2>"$tmp/list.log"
 await || { show_log "$tmp/list.log"; fail "the dump cannot be read to its end"; }
 
-# Step 5: the proof. Immich's functions expect their schema on the search path, which pg_restore empties.
+# Step 5: the proof. Immich's functions expect their schema on the search path, which pg_restore empties. Nobody else may
+# connect to the copy and leave something in it meanwhile.
 restore()
 {
     pg pg_restore --file=- --no-owner --no-privileges --no-comments --no-publications --no-subscriptions <"$partial/immich.dump" |
         WANTED=$search_path LC_ALL=C awk 'BEGIN { empty = "SELECT pg_catalog.set_config(\047search_path\047, \047\047, false);" }
             $0 == empty { $0 = ENVIRON["WANTED"] } { print }' |
-        pg psql -X -w -q -1 -v ON_ERROR_STOP=1 --dbname="$(conninfo "$scratch")" -f - >/dev/null
+        { settings_sql; cat; } | client "$(conninfo "$scratch")" -1 >/dev/null
 }
 if [ -n "$test_restore" ]; then
     trial=preserve_test_$random
     say "5. Restoring it into a scratch database ($trial)"
-    there=$(sql "$conn" <<<"SELECT count(*) FROM pg_catalog.pg_database WHERE datname = '$trial';") || fail "the database does not answer any more"
+    there=$(sql "$conn" <<<"SELECT pg_catalog.count(*) FROM pg_catalog.pg_database WHERE datname::text = '$trial';") || fail "the database does not answer any more"
     [ "$there" = 0 ] || fail "a database called \"$trial\" exists already" "It is not of this run and is left alone; run this again."
     scratch=$trial
-    sql "$conn" >/dev/null 2>"$tmp/create.log" <<<"CREATE DATABASE \"$scratch\" TEMPLATE template0 $locale;" ||
+    sql "$conn" >/dev/null 2>"$tmp/create.log" <<<"CREATE DATABASE \"$scratch\" TEMPLATE template0 $locale ALLOW_CONNECTIONS false;
+        REVOKE ALL ON DATABASE \"$scratch\" FROM PUBLIC; ALTER DATABASE \"$scratch\" ALLOW_CONNECTIONS true;" ||
         { ! grep -q 'already exists' "$tmp/create.log" || scratch=''
           show_log "$tmp/create.log"; fail "the scratch database cannot be made" "The role needs CREATEDB; or run this without --test-restore."; }
     keep_as=$final.restore-failed
     start restore 2>"$tmp/restore.log"
     await || { show_log "$tmp/restore.log"; fail "the dump could not be restored"; }
-    { printf '\\set schema %s\nSET search_path = pg_catalog, :"schema";\n' "$(psql_quoted "$schema")"; inventory_sql; } |
-        pg psql -X -w -q -A -t -F $'\t' -v ON_ERROR_STOP=1 --dbname="$(conninfo "$scratch")" -f - >"$partial/inventory-restored.tsv" 2>>"$tmp/restore.log" ||
+    { settings_sql; tables_sql "$mark" "$schema"; inventory_sql; } | client "$(conninfo "$scratch")" -F $'\t' 2>>"$tmp/restore.log" |
+        count_rows "$mark" "$tmp" "$partial/inventory-restored.tsv" ||
         { show_log "$tmp/restore.log"; fail "the restored copy could not be counted"; }
     diff <(sort "$partial/inventory.tsv") <(sort "$partial/inventory-restored.tsv") >>"$tmp/restore.log" ||
         { show_log "$tmp/restore.log"; fail "the restored copy differs from the database (< database, > copy)"; }
@@ -368,12 +384,12 @@ say "    $final"
 [ ${#files[@]} -eq 0 ] || say "It holds copies of your configuration, with the database password: keep it private."
 case $(ls -ld -- "$final") in d???------*) ;; *) say "WARNING: this file system keeps no permissions; others may read the folder." ;; esac
 say "The photos themselves are files in UPLOAD_LOCATION and are not in it."
-query='SELECT * FROM immich_recovery_advice()'
+query='SELECT * FROM immich_recovery_advice(NULL::text)'
 if ! grep -q '^extension gallery_revert	' "$final/about.txt"; then
     say "Copy the folder to another machine. Next: docs/recovery.md, step 4, or docs/switching-back.md, step 3."
 else
     say "Copy the folder to another machine, then ask for the next step:"
-    if [ -n "$container" ]; then say "    docker exec $container psql -U ${user:-$known_user} -d $name -x -c \"$query\""
-    else say "    psql -d $name -x -c \"$query\""; fi
+    if [ -n "$container" ]; then say "    docker exec $container psql -X -P pager=off -U ${user:-$known_user} -d $name -x -c \"$query\""
+    else say "    psql -X -P pager=off -d $name -x -c \"$query\""; fi
 fi
 printf '%s\n' "$final"

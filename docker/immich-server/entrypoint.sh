@@ -21,7 +21,7 @@
 #   14  the extension is not installed on the database server, or may not be created
 #   15  another client is connected to the database
 #   16  gallery_revert() refused for another reason, which it says
-#   17  the migration table cannot be read
+#   17  the migration table cannot be read, or there is more than one Immich
 #   18  stopped by a signal (if the revert had already been committed, the message says so)
 #   19  there is no psql in this image
 #   20  the connection was lost during the revert (the server undoes it, unless it was just committed: the next start
@@ -257,36 +257,72 @@ $2
 END
 }
 
-# Sets product to gallery or other. Looks at the ledgers with plain queries only: a database that is not Gallery's gets
-# no extension, not even for a moment.
+# The first statements of every transaction. Whatever a database or a role sets: only the server's own functions and operators
+# are found by a name alone, and a policy is an error and no filter.
+readonly settings="
+        SET search_path = pg_catalog, pg_temp;
+        SET row_security = off;
+        SET standard_conforming_strings = on;"
+
+# Immich's ledger, and whether Gallery has one beside it. Whoever may create tables can make some of these names, so the
+# ledger's owner has to own Immich's users and assets as well. Read from the catalog alone.
+readonly ledgers="
+        SELECT s.nspname::text AS home, EXISTS (SELECT FROM pg_catalog.pg_class g
+                WHERE g.relnamespace = s.oid AND g.relkind = 'r' AND g.relowner = c.relowner AND g.relname::text = 'gallery_migrations'
+                  AND 2 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = g.oid
+                    AND a.attname::text IN ('name', 'timestamp')
+                    AND a.atttypid IN ('pg_catalog.text'::pg_catalog.regtype::oid, 'pg_catalog.varchar'::pg_catalog.regtype::oid))) AS split
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+            WHERE c.relkind = 'r' AND c.relname::text = 'kysely_migrations'
+              AND 2 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid
+                AND a.attname::text IN ('name', 'timestamp')
+                AND a.atttypid IN ('pg_catalog.text'::pg_catalog.regtype::oid, 'pg_catalog.varchar'::pg_catalog.regtype::oid))
+              AND 2 = (SELECT pg_catalog.count(DISTINCT pg_catalog.rtrim(i.relname::text, 's')) FROM pg_catalog.pg_class i
+                WHERE i.relnamespace = s.oid AND i.relkind = 'r' AND i.relowner = c.relowner
+                  AND i.relname::text IN ('user', 'users', 'asset', 'assets'))"
+
+# Sets product to gallery or other. A database that is not Gallery's gets no extension, not even for a moment. The ledger's
+# rows are copied and compared here: COPY of a table plans nothing, so it runs no code that somebody left with the table. A
+# line that begins with a tab is ours, COPY writes it as two characters.
 find_out_product() {
     local status
     # No limit at all is what 0 would mean to the server.
     talk "
         \\set ON_ERROR_STOP on
+        BEGIN READ ONLY;
+        $settings
         SET lock_timeout = '$((wait_limit > 0 ? wait_limit : 1))s';
-        SELECT 'gallery' FROM pg_catalog.pg_class
-            WHERE relname OPERATOR(pg_catalog.=) 'gallery_migrations' AND relkind IN ('r', 'p');
-        SELECT pg_catalog.format('SELECT ''gallery'' FROM %I.kysely_migrations WHERE name = %L',
-                n.nspname, '$first_gallery_migration')
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-            WHERE c.relname OPERATOR(pg_catalog.=) 'kysely_migrations' AND c.relkind IN ('r', 'p') \\gexec
-        \\echo finished"
+        SELECT pg_catalog.count(*) = 1 AS one, pg_catalog.count(*) > 1 AS several, pg_catalog.min(l.home) AS home,
+            COALESCE(pg_catalog.bool_or(l.split), false) AS split FROM ($ledgers) AS l \\gset
+        \\if :several
+        \\echo '\\tseveral'
+        \\endif
+        \\if :split
+        \\echo '\\tgallery'
+        \\endif
+        \\if :one
+        COPY :\"home\".kysely_migrations (name) TO STDOUT;
+        \\endif
+        \\echo '\\tfinished'"
     status=$?
     give_up_if_stopped
     if [ "$status" -eq 2 ]; then
         fail 12 "cannot use database \"$db_name\" as \"$db_user\" at $db_host port $db_port, see the error above" \
             "check DB_USERNAME, DB_PASSWORD, DB_DATABASE_NAME and DB_SSL_MODE, or DB_URL"
     fi
+    answer=$'\n'$answer
     case $answer in
-        *finished*) ;;
+        *$'\n\tseveral\n'*)
+            fail 17 "database \"$db_name\" holds more than one Immich, in several schemas; nothing was changed" \
+                "move one of them to a database of its own, or drop the one that is not in use" ;;
+        *$'\n\tfinished\n'*) ;;
         *)
             fail 17 "cannot read the migration table of database \"$db_name\", see the error above" \
                 "give \"$db_user\" the right to read it, or end the session that locks it" ;;
     esac
     product=other
     case $answer in
-        *gallery*) product=gallery ;;
+        *$'\n\tgallery\n'* | *$'\n'"$first_gallery_migration"$'\n'*) product=gallery ;;
     esac
 }
 
@@ -324,13 +360,20 @@ revert() {
         # Without this the server would go on for a client that was killed. Not every system has it: no step.
         echo "SET client_connection_check_interval = '1s';"
         step begin "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-        step create "CREATE EXTENSION IF NOT EXISTS gallery_revert;"
+        step begin "$settings"
+        step create "SELECT l.home AS ledger FROM ($ledgers) AS l \\gset"
+        step create "CREATE EXTENSION IF NOT EXISTS gallery_revert SCHEMA :\"ledger\";"
+        # The extension's own function: another of that name may be anybody's.
         step create "SELECT n.nspname AS home, pg_catalog.pg_has_role(e.extowner, 'USAGE') AS mine
-            FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
-            WHERE e.extname = 'gallery_revert' \\gset"
+            FROM pg_catalog.pg_extension e
+            JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass::oid
+                AND d.refobjid = e.oid AND d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass::oid
+            JOIN pg_catalog.pg_proc p ON p.oid = d.objid AND p.proname::text = 'gallery_revert' AND p.pronargs = 0
+            JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE e.extname::text = 'gallery_revert' \\gset"
         step revert "SET LOCAL gallery.revert_token = 'i_accept_data_loss';"
         step revert "SET LOCAL gallery.revert_target = '$target';"
-        step revert "SELECT coalesce(:\"home\".gallery_revert(), '') AS pin \\gset"
+        step revert "SELECT COALESCE(:\"home\".gallery_revert(), '') AS pin \\gset"
         # Somebody else's extension was there before: theirs to drop.
         printf '%s\n' '\if :mine'
         step drop "DROP EXTENSION gallery_revert;"

@@ -2,6 +2,7 @@
 #include "revert/advice.hpp"
 
 #include "backend/guard.hpp"
+#include "revert/advice_steps.hpp"
 #include "revert/checks.hpp"
 
 #include <algorithm>
@@ -10,43 +11,8 @@ namespace gallery {
 
 namespace {
 
-// The steps are pasted into a terminal, maybe all at once: none waits for input or takes the lines after it (so no
-// "exec -i"), but the last, which shows the log until it is interrupted.
-using Steps = std::vector<std::string>;
-
-constexpr const char *stop = "docker compose stop immich-server immich-machine-learning";
-constexpr const char *preserve = "gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install .";
-constexpr const char *psql = "docker exec immich_postgres psql -U postgres -d immich";
-
 /// The release that ran TypeORM's migrations and then this ledger's, and that Immich recommends.
 constexpr const char *typeorm_bridge = "v1.132.3";
-
-/// Sets the tag and starts. The tag is set whether or not .env has a line for it, and the file keeps its owner.
-Steps pin_and_start(const std::string &tag) {
-  return {"cp .env .env.before && { grep -v '^IMMICH_VERSION=' .env.before; echo IMMICH_VERSION=" + tag + "; } > .env",
-          "docker compose pull immich-server immich-machine-learning", "docker compose up -d",
-          "docker compose logs --follow immich-server"};
-}
-
-Steps operator+(Steps steps, const Steps &more) {
-  steps.insert(steps.end(), more.begin(), more.end());
-  return steps;
-}
-
-/// The restore itself is a page, not a line: it differs with the kind of dump, and it keeps the old database.
-Steps restore_and_start(const std::string &tag) {
-  Steps const restore = {stop, preserve,
-                         "# restore: gallery_revert/docs/recovery.md, step 6b (renames the database, drops nothing)"};
-  if (tag.empty())
-    return restore + Steps{"# start with the tag of the dump: gallery_revert/docs/recovery.md, step 6a"};
-  return restore + pin_and_start(tag);
-}
-
-/// Stops, preserves, shows the plan, runs a function that wants the token.
-Steps run_with_token(const std::string &function) {
-  return {stop, preserve, std::string(psql) + " -c 'SELECT * FROM gallery_revert_plan()'",
-          std::string(psql) + " -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -c 'SELECT " + function + "()'"};
-}
 
 std::string plural(int count, const char *what) {
   return std::to_string(count) + ' ' + what + (count == 1 ? "" : "s");
@@ -86,19 +52,12 @@ Advice advise_revert(const Identity &identity, const manifest::ImmichRelease *wa
     advice.reason += "; first Gallery has to run what it left out: " +
                      plural(static_cast<int>(identity.missing.size()), "migration") + " of Immich, from \"" +
                      identity.missing.front() + "\" on";
-    advice.steps = {"docker compose up -d", "docker compose logs immich-server"};
+    advice.steps = let_gallery_finish();
     return advice;
   }
   if (wanted != nullptr && target != nullptr && parse_version(wanted->tag) < parse_version(target->tag))
     advice.reason += older_than(*wanted);
-  // The names of the images as well, and the jobs that only Gallery knows.
-  advice.steps = run_with_token("gallery_revert") +
-                 Steps{std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
-                       "docker exec immich_redis redis-cli -n 0 FLUSHDB",
-                       "sed -i.before -e 's#ghcr.io/open-noodle/gallery-server:#ghcr.io/immich-app/immich-server:#'"
-                       " -e 's#ghcr.io/open-noodle/gallery-ml:#ghcr.io/immich-app/immich-machine-learning:#'"
-                       " docker-compose.yml"} +
-                 pin_and_start(advice.pin);
+  advice.steps = run_with_token("gallery_revert") + clean_up_after_revert() + pin_and_start(advice.pin);
   return advice;
 }
 
@@ -137,7 +96,7 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     advice.reason = std::string(wanted.tag) + " was started here, yet " + none_ran +
                     ": it ran with DB_SKIP_MIGRATIONS, or an older dump came after it";
     advice.pin = wanted.tag;
-    advice.steps = Steps{stop, "sed -i.before-skip '/^DB_SKIP_MIGRATIONS=/d' .env"} + pin_and_start(advice.pin);
+    advice.steps = stop_server() + run_migrations_again() + pin_and_start(advice.pin);
     return advice;
   }
   bool const known = last != nullptr && last->migrations == identity.native_migrations;
@@ -147,20 +106,18 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     advice.pin = fits.tag;
     advice.reason = none_ran + "; no release has exactly the " + plural(identity.native_migrations, "migration") +
                     " that ran here, and " + advice.pin + " is the oldest that goes on from them";
-    advice.steps = Steps{stop} + pin_and_start(advice.pin);
+    advice.steps = stop_server() + pin_and_start(advice.pin);
     return advice;
   }
   advice.advice = "roll_back";
   advice.pin = known ? last->tag : releases_with(identity.native_migrations).second->tag;
   advice.reason = none_ran + "; Immich runs them all in one transaction, so the failed update changed nothing and " +
                   advice.pin + " may be started again";
-  advice.steps = Steps{stop} + pin_and_start(advice.pin);
+  advice.steps = stop_server() + pin_and_start(advice.pin);
   return advice;
 }
 
-} // namespace
-
-Advice advise_typeorm() {
+Advice typeorm() {
   Advice advice;
   advice.advice = "fix_forward";
   advice.reason = std::string("the database is of Immich v1.131 or older, whose migrations are in the table "
@@ -168,18 +125,16 @@ Advice advise_typeorm() {
                               "v1.136.0 can take it further, and ") +
                   typeorm_bridge + " is the one to use, before any newer release";
   advice.pin = typeorm_bridge;
-  advice.steps = Steps{stop, preserve} + pin_and_start(typeorm_bridge);
+  advice.steps = stop_and_preserve() + pin_and_start(typeorm_bridge);
   return advice;
 }
-
-namespace {
 
 /// A ledger on which no release starts and which no repair mends; `tag` is the one that the dump may be of.
 std::optional<Advice> advise_broken(const Survey &survey, const Identity &identity, const std::string &tag) {
   bool const empty = identity.native_migrations == 0;
   // A release that is too new was started: it made its ledger and went no further.
   if (empty && survey.has_table("migrations") && survey.has_table("assets"))
-    return advise_typeorm();
+    return typeorm();
   bool const emptied = empty && (survey.has_table("asset") || survey.has_table("assets") || survey.has_table("user"));
   if (!emptied && identity.missing.empty())
     return std::nullopt;
@@ -197,9 +152,7 @@ std::optional<Advice> advise_broken(const Survey &survey, const Identity &identi
   return advice;
 }
 
-} // namespace
-
-Advice advise(const Survey &survey, const Identity &identity, const std::optional<std::string> &wanted) {
+Advice decide(const Survey &survey, const Identity &identity, const std::optional<std::string> &wanted) {
   enforce(check_migrations(identity));
   // Whatever release is wanted, and be it one of Gallery's own.
   if (identity.is_gallery)
@@ -233,14 +186,14 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
     advice.advice = "fix_forward";
     advice.reason = "version_history does not say which known release ran last; " + fitting;
     advice.pin = fits->tag;
-    advice.steps = Steps{stop} + pin_and_start(advice.pin);
+    advice.steps = stop_server() + pin_and_start(advice.pin);
   } else if (target->migrations == identity.native_migrations) {
     advice.advice = "none";
     advice.reason = "the database is what Immich " + std::string(target->tag) +
                     " expects: " + plural(identity.native_migrations, "migration") + ", in order";
     advice.pin = target->tag;
     // The cause may still be another tag in .env.
-    advice.steps = Steps{stop} + pin_and_start(advice.pin);
+    advice.steps = stop_server() + pin_and_start(advice.pin);
   } else if (target->migrations > identity.native_migrations) {
     advice = advise_older_database(identity, *target, last, *fits);
   } else {
@@ -249,9 +202,24 @@ Advice advise(const Survey &survey, const Identity &identity, const std::optiona
     advice.advice = asked ? "restore_backup" : "fix_forward";
     advice.pin = asked ? target->tag : fits->tag;
     advice.reason = ran + fitting + (asked ? ": without a dump from before, go on with " + std::string(fits->tag) : "");
-    advice.steps = asked ? restore_and_start(advice.pin) : Steps{stop} + pin_and_start(advice.pin);
+    advice.steps = asked ? restore_and_start(advice.pin) : stop_server() + pin_and_start(advice.pin);
   }
   return advice;
+}
+
+Advice pasted(Advice advice) {
+  advice.steps = chain(std::move(advice.steps));
+  return advice;
+}
+
+} // namespace
+
+Advice advise(const Survey &survey, const Identity &identity, const std::optional<std::string> &wanted) {
+  return pasted(decide(survey, identity, wanted));
+}
+
+Advice advise_typeorm() {
+  return pasted(typeorm());
 }
 
 } // namespace gallery

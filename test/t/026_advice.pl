@@ -172,40 +172,101 @@ sub answers
 }
 
 # The steps, pasted all at once, beside a .env with a tag and beside one without. docker is a stand-in, which takes the lines that
-# come after a command from the terminal where docker would.
+# come after a command from the terminal where docker would; what matches $FAIL fails. The script that preserves is one as well.
 my $folder = PostgreSQL::Test::Utils::tempdir();
-mkdir "$folder/bin" or die $!;
+mkdir "$folder/$_" or die $! foreach 'bin', 'gallery_revert', 'gallery_revert/scripts';
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print $out $text; close $out; return }
 write_file("$folder/bin/docker", <<'SH');
 #!/bin/sh
-echo "$*" >>docker.log
+echo "docker $*" >>commands.log
 case $* in "compose exec -T "* | "exec -i "* | "compose exec "*) cat >/dev/null ;; esac
+# redis-cli succeeds whatever Redis says.
+case $* in *FLUSHDB*) if echo "docker $*" | grep -qE -- "${FAIL:-^$}"; then echo NOAUTH; else echo OK; fi; exit 0 ;; esac
+# psql goes on with its next -c unless it is told to stop.
+case $* in *"exec immich_postgres psql"*) case $* in *ON_ERROR_STOP=1*) ;; *) exit 0 ;; esac ;; esac
+! echo "docker $*" | grep -qE -- "${FAIL:-^$}"
 SH
-chmod 0755, "$folder/bin/docker" or die $!;
+write_file("$folder/gallery_revert/scripts/preserve-state.sh", <<'SH');
+#!/bin/sh
+echo "gallery_revert/scripts/preserve-state.sh $*" >>commands.log
+! echo "preserve $*" | grep -qE -- "${FAIL:-^$}"
+SH
+chmod 0755, $_ or die $! foreach "$folder/bin/docker", "$folder/gallery_revert/scripts/preserve-state.sh";
 my ($environment, %pasted) = ("DB_PASSWORD='a b'\n# a comment\nUPLOAD_LOCATION=./library");
+my $gallery_images = "    image: ghcr.io/open-noodle/gallery-server:\${IMMICH_VERSION:-release}\n"
+	. "    image: ghcr.io/open-noodle/gallery-ml:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n";
+
+# Pastes a text into a shell. Returns what it says, the commands that ran, and the copies of what was edited (name => text).
+sub paste
+{
+	my ($text, $env, $fail) = @_;
+	my $said = '';
+	unlink glob "$folder/.env* $folder/docker-compose.yml*";
+	write_file("$folder/.env", $env);
+	write_file("$folder/commands.log", '');
+	write_file("$folder/docker-compose.yml", $gallery_images);
+	write_file("$folder/$_", "an older one\n") foreach '.env.before', '.env.before-skip', 'docker-compose.yml.before';
+	local $ENV{PATH} = "$folder/bin:$ENV{PATH}";
+	local $ENV{FAIL} = $fail // '^$';
+	IPC::Run::run([ 'bash' ], '<', \"$text\necho the shell goes on\n", '>&', \$said, init => sub { chdir $folder or die $! });
+	my %copies = map { (s{.*/}{}r) => slurp_file($_) } grep { !m{/(?:\.env|docker-compose\.yml)$} } glob "$folder/.env* $folder/docker-compose.yml*";
+	return ($said, [ split /\n/, slurp_file("$folder/commands.log") =~ s/["']//gr ], \%copies);
+}
+# The commands in a text that the stand-ins write down.
+sub commands_in { return map { s/["']//gr } map { s/ (?:&&|\| tee .*)$//r } grep { /^(?:docker|gallery_revert)/ } @_ }
+
 sub pasted
 {
 	my ($name, $pin, $advice, @steps) = @_;
-	my $text = join '', map { "$_\n" } @steps;
+	my $text = join "\n", @steps;
 	return if $pasted{$text}++;
+	my @all = commands_in(map { s/ &&$//r } @steps);
+	# What cannot be done by itself stops the rest, until it is pasted.
+	my ($by_hand) = grep { $steps[$_] =~ /^\{ echo/ } 0 .. $#steps;
+	my @parts = defined $by_hand ? ([ @steps[ 0 .. $by_hand ] ], [ @steps[ $by_hand + 1 .. $#steps ] ]) : (\@steps);
+	if (defined $by_hand)
+	{
+		my (undef, $ran) = paste($text, $environment);
+		is_deeply($ran, [ commands_in(@{ $parts[0] }) ], "$name: pasted at once, nothing comes before what is done by hand");
+	}
 	foreach my $before ("IMMICH_VERSION=v0.0.1\n$environment", $environment)
 	{
-		my $said = '';
-		write_file("$folder/.env", $before);
-		write_file("$folder/docker.log", '');
-		write_file("$folder/docker-compose.yml", "    image: ghcr.io/open-noodle/gallery-server:\${IMMICH_VERSION:-release}\n"
-			. "    image: ghcr.io/open-noodle/gallery-ml:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n");
-		local $ENV{PATH} = "$folder/bin:$ENV{PATH}";
-		IPC::Run::run([ 'bash' ], '<', \$text, '>&', \$said, init => sub { chdir $folder or die $! });
-		unlike($said, qr/(?<!preserve-state\.sh): (?:command not found|No such file)/, "$name: no step fails");
-		is(slurp_file("$folder/.env"), "$environment\nIMMICH_VERSION=$pin\n", "$name: pins, once, and keeps the rest") if $pin ne '';
-		is(slurp_file("$folder/docker.log") =~ s/["']//gr, join('', map { /^docker (.*)/ ? $1 =~ s/["']//gr . "\n" : () } @steps), "$name: no step takes the next ones away");
+		my ($said, $ran, $copies);
+		my @ran;
+		foreach my $part (@parts)
+		{
+			($said, $ran, $copies) = paste(join("\n", @$part) =~ s/ &&\z//r, $before);
+			push @ran, @$ran;
+			unlike($said, qr/: (?:command not found|No such file|syntax error)/, "$name: no step fails");
+			like($said, qr/^the shell goes on$/m, "$name: and none waits for more");
+		}
+		is_deeply(\@ran, \@all, "$name: no step takes the next ones away");
+		is($copies->{$_}, "an older one\n", "$name: the older $_ stays") foreach '.env.before', '.env.before-skip', 'docker-compose.yml.before';
+		next if $pin eq '';
+		is(slurp_file("$folder/.env"), "$environment\nIMMICH_VERSION=$pin\n", "$name: pins, once, and keeps the rest");
+		my ($copy) = $said =~ /^\.env was copied to (\.env\.before-\d{4}-\d\d-\d\d-\w{6})$/m;
+		is($copies->{ $copy // '' }, $before, "$name: .env as it was has a name of its own");
+	}
+	# Whichever fails, nothing after it runs and no file is changed that would have been later.
+	foreach my $i (0 .. $#all)
+	{
+		next if $all[$i] =~ /logs/ && $i == $#all;
+		my $fail = $all[$i] =~ /preserve-state/ ? '^preserve' : '^' . quotemeta($all[$i]) =~ s/\\ /./gr . '$';
+		next if defined $by_hand && !grep { $_ eq $all[$i] } commands_in(@{ $parts[0] });
+		$fail = '^docker.*' . ($all[$i] =~ /(SELECT \w+|\w+_plan|DROP)/)[0] if $all[$i] =~ /psql/;
+		my ($said, $ran) = paste($text, $environment, $fail);
+		is_deeply($ran, [ @all[ 0 .. $i ] ], "$name: where \"" . substr($all[$i], 0, 60) . '" fails, nothing comes after it');
+		like($said, qr/^the shell goes on$/m, "$name: the reader's shell goes on");
+		is(slurp_file("$folder/.env"), $environment, "$name: .env is as it was") if !grep { /pull/ } @all[ 0 .. $i ];
 	}
 	unlike($text, qr/dropdb|DROP DATABASE/, "$name: no step drops the database");
-	like($text, qr/^# restore: .*recovery\.md, step 6b/m, "$name: the page that restores") if $advice eq 'restore_backup';
+	like($text, qr/^(?:\{ )?echo 'now restore: .*recovery\.md, step 6b/m, "$name: the page that restores") if $advice eq 'restore_backup';
 	return if $advice ne 'revert_gallery';
+	my ($said, undef, $copies) = paste($text, $environment);
 	is(slurp_file("$folder/docker-compose.yml"), "    image: ghcr.io/immich-app/immich-server:\${IMMICH_VERSION:-release}\n"
 		. "    image: ghcr.io/immich-app/immich-machine-learning:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n", "$name: Immich's images");
+	my ($copy) = $said =~ /^docker-compose\.yml was copied to (\S+)$/m;
+	is($copies->{ $copy // '' }, $gallery_images, "$name: docker-compose.yml as it was has a name of its own");
 	like($text, qr/SELECT gallery_revert\(\).*DROP EXTENSION.*FLUSHDB.*immich-app.*IMMICH_VERSION=.* pull .* up -d/s, "$name: in this order");
 	return;
 }

@@ -121,7 +121,7 @@ foreach my $command (do { my %once; grep { !$once{$_}++ } $all =~ /^ +(ls -l.*)$
 	}
 }
 # Without an exact tag in the log the function is asked without one.
-like((diagnose("Initializing Immich v3\nMigrations failed: Error\n"))[1], qr/immich_recovery_advice\(\)/, 'no exact tag, none is given');
+like((diagnose("Initializing Immich v3\nMigrations failed: Error\n"))[1], qr/immich_recovery_advice\(NULL::text\)/, 'no exact tag, none is given');
 
 # Two causes in one log come in the order in which they must be fixed, not in that of the log.
 my $mixed = slurp("$root/test/logs/missing-migration.log") . slurp("$root/test/logs/disk-full.log");

@@ -153,7 +153,7 @@ my $dump = "$folder/immich.dump";
 # The dump by itself: into an empty database, by the way of docs/recovery.md.
 $node->safe_psql('postgres', 'CREATE DATABASE by_hand TEMPLATE template0');
 command_ok([ 'bash', '-o', 'pipefail', '-c',
-	q{pg_restore --file=- --no-owner "$1" | sed "s/^SELECT pg_catalog.set_config('search_path', '', false);$/SELECT pg_catalog.set_config('search_path', 'public, pg_catalog', false);/" | psql -X -q -1 -v ON_ERROR_STOP=1 -d by_hand},
+	q{pg_restore --file=- --no-owner "$1" | sed "s/^SELECT pg_catalog.set_config('search_path', '', false);$/SELECT pg_catalog.set_config('search_path', 'pg_catalog, public', false);/" | psql -X -q -1 -v ON_ERROR_STOP=1 -d by_hand},
 	'bash', $dump ], 'the dump restores by hand');
 is($node->safe_psql('by_hand', 'SELECT count(*) FROM asset'), '20000', 'with all rows');
 
@@ -278,12 +278,12 @@ like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex
 	is(slurp("$folder/immich_inventory.tsv"), "$counts\n", 'extension: its counts are saved');
 	like(slurp("$folder/inventory.tsv"), qr/^assets\t20000$/m, 'extension: beside those of the script');
 	like(slurp("$folder/contents.txt"), qr/EXTENSION - gallery_revert/, 'extension: is in the dump');
-	like($err, qr/ask for the next step:\n +psql -d with_extension -x -c "SELECT \* FROM immich_recovery_advice\(\)"$/m, 'extension: it is asked for the next step');
+	like($err, qr/ask for the next step:\n +psql -X -P pager=off -d with_extension -x -c "SELECT \* FROM immich_recovery_advice\(NULL::text\)"$/m, 'extension: it is asked for the next step');
 	{
 		local @ENV{qw(PATH PGHOST)} = ($docker, '/nonexistent');
 		($status, undef, $err) = preserve('-o', place(), '-c', 'immich_postgres', '-d', 'with_extension');
 		# With -i it would take away the lines that are pasted after it.
-		like($err, qr/^ +docker exec immich_postgres psql -U \S+ -d with_extension -x -c/m, 'extension: through docker where it was reached so');
+		like($err, qr/^ +docker exec immich_postgres psql -X -P pager=off -U \S+ -d with_extension -x -c/m, 'extension: through docker where it was reached so');
 	}
 	$node->safe_psql('with_extension', 'ALTER EXTENSION gallery_revert DROP FUNCTION "odd one".immich_inventory(); DROP FUNCTION "odd one".immich_inventory()');
 	($status, $folder, $err) = preserve('-o', place(), '-t', '-d', 'with_extension');
@@ -297,10 +297,14 @@ like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex
 is($status, 1, 'not an Immich database: fails');
 like($err, qr/holds no Immich/, 'not an Immich database: says so');
 ok(!-e $none, 'not an Immich database: makes no folder');
-$node->safe_psql('immich', 'CREATE SCHEMA twin; CREATE TABLE twin.kysely_migrations (name text, timestamp text)');
+$node->safe_psql('immich', 'CREATE SCHEMA twin; CREATE TABLE twin.kysely_migrations (name text, timestamp text); '
+	. 'CREATE TABLE twin."user" (id int); CREATE TABLE twin.asset (id int)');
 ($status, undef, $err) = preserve('-o', place());
 is($status, 1, 'two ledgers: fails');
-like($err, qr/kysely_migrations in 2 schemas/, 'two ledgers: says so');
+like($err, qr/holds an Immich in 2 schemas/, 'two ledgers: says so');
+$node->safe_psql('immich', 'DROP TABLE twin.asset');
+($status, undef, $err) = preserve('-o', place());
+is($status, 0, 'a table of the ledger\'s name elsewhere: succeeds') or diag $err;
 $node->safe_psql('immich', 'DROP SCHEMA twin CASCADE');
 ($status, undef, $err) = preserve('-o', "$install/backup", '-i', $install);
 is($status, 1, 'inside the install folder: fails');

@@ -125,6 +125,8 @@ sub ledger_database {
 CREATE SCHEMA IF NOT EXISTS $schema;
 CREATE TABLE $schema.kysely_migrations (name varchar(255) PRIMARY KEY, timestamp varchar(255) NOT NULL);
 INSERT INTO $schema.kysely_migrations VALUES $rows;
+CREATE TABLE $schema."user" (id uuid);
+CREATE TABLE $schema.asset (id uuid);
 END
 	return;
 }
@@ -261,6 +263,28 @@ subtest 'the ledger decides' => sub {
 	ledger_database('odd',   '"my ""photos"', $immich_name, $gallery_name);
 	ledger_database('split', 'public',        $immich_name);
 	$node->safe_psql('split', 'CREATE TABLE gallery_migrations (name varchar(255) PRIMARY KEY, timestamp varchar(255))');
+	# A table of that name that is not the ledger's: in another schema, of another role, or something else than a ledger.
+	ledger_database('elsewhere', 'public', $immich_name);
+	$node->safe_psql('elsewhere', 'CREATE SCHEMA other; CREATE TABLE other.gallery_migrations (name varchar(255), timestamp varchar(255))');
+	ledger_database('strange', 'public', $immich_name);
+	$node->safe_psql('strange', 'CREATE TABLE gallery_migrations (name varchar(255), timestamp varchar(255)); ALTER TABLE gallery_migrations OWNER TO weak');
+	ledger_database('unlike', 'public', $immich_name);
+	$node->safe_psql('unlike', 'CREATE TABLE gallery_migrations (id int, name text)');
+	ledger_database('planted', 'public', $immich_name);
+	$node->safe_psql('planted', "CREATE SCHEMA other; CREATE TABLE other.kysely_migrations (name varchar(255), timestamp varchar(255)); "
+		. "INSERT INTO other.kysely_migrations VALUES ('$gallery_name', '2026-01-01T00:00:00.000Z')");
+	for my $database (qw(elsewhere strange unlike planted)) {
+		my $run = run_ok($reply, qr/^stock command started: $/m, "$database is no Gallery", $database, GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
+		unlike($run->{output}, qr/gallery-revert:/, "$database: nothing is said");
+	}
+	ledger_database('twice', 'public', $immich_name);
+	$node->safe_psql('twice', 'CREATE SCHEMA other; CREATE TABLE other.kysely_migrations (name varchar(255), timestamp varchar(255)); '
+		. 'CREATE TABLE other."user" (id uuid); CREATE TABLE other.asset (id uuid)');
+	run_ok(17, qr/more than one Immich/, 'two of them', 'twice');
+	# Rows that look like what the script says to itself.
+	ledger_database('talking', 'public', $immich_name, 'gallery', '\tgallery', 'finished');
+	$node->safe_psql('talking', q(INSERT INTO kysely_migrations VALUES (E'x\n\tgallery', ''), (E'\tgallery', '')));
+	run_ok($reply, qr/^stock command started: $/m, 'rows that look like answers', 'talking');
 	for my $database (qw(mixed odd split)) {
 		my $before = dump_of($database);
 		run_ok(13, qr/this is a Gallery database.*GALLERY_REVERT_TOKEN=i_accept_data_loss/s, "$database, no token",
