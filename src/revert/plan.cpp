@@ -1,7 +1,7 @@
 // Builds the plan: Gallery's objects by evidence, the steps in their order, row counts and locks.
 #include "revert/plan.hpp"
 
-#include "revert/rules.hpp"
+#include "rules/rules.hpp"
 
 #include <algorithm>
 
@@ -295,11 +295,10 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   drop_triggers(survey, plan, fork_tables);
   drop_first(survey, identity, plan, fork_tables);
   if (identity.is_gallery) {
-    Rules rules(spi, survey, identity, plan);
-    rules.restore();
-    rules.clean();
-    rules.settings();
-    rules.roles();
+    auto wanted = apply_rules(Context(spi, survey, identity, plan.objects));
+    std::move(wanted.steps.begin(), wanted.steps.end(), std::back_inserter(plan.steps));
+    plan.remarks = std::move(wanted.remarks);
+    plan.restored = std::move(wanted.restored);
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
@@ -307,12 +306,6 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
   return plan;
-}
-
-backend::Refusal not_as_made(const std::string &what) {
-  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "Immich's own tables are not as Immich makes them", what,
-          "Put back what was changed or dropped, from a dump or with the help of immich-admin schema-check, then run "
-          "gallery_revert() again."};
 }
 
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {

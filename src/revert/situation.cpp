@@ -3,6 +3,7 @@
 
 #include "backend/guard.hpp"
 #include "revert/checks.hpp"
+#include "rules/rule.hpp"
 
 namespace gallery {
 

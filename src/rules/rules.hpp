@@ -1,0 +1,15 @@
+// All rules, applied in their order.
+#pragma once
+
+#include "rules/rule.hpp"
+
+namespace gallery {
+
+/// Steps and remarks of all rules whose needs are met.
+Outcome apply_rules(const Context &db);
+
+/// Gallery's tables that rules read. They stay until the rules are done; all others go first, so that deleting rows of
+/// Immich's tables does not look for rows of theirs.
+bool is_read_by_rules(std::string_view table);
+
+} // namespace gallery
