@@ -5,6 +5,9 @@ namespace gallery {
 
 namespace {
 
+/// Where it is recorded, Gallery's table is all there was of favourites, whoever has made the column since.
+constexpr std::string_view drop_of_column = "1794100000000-DropAssetIsFavoriteColumn";
+
 constexpr Need needs[] = {{"asset"}};
 constexpr std::string_view reads[] = {"asset_favorite"};
 
@@ -19,7 +22,7 @@ void work(const Context &db, Outcome &phase) {
     phase.steps.push_back(std::move(step));
     phase.restored.emplace("asset", "isFavorite");
   }
-  if (!db.has("asset_favorite", {"assetId", "userId"})) {
+  if (!db.has_gallery("asset_favorite", {"assetId", "userId"})) {
     phase.remarks.push_back(
         {"table \"asset_favorite\" is missing, so there are no favourites to put back",
          column ? "Gallery keeps favourites in that table; without it they stay as the column \"isFavorite\" has them."
@@ -33,7 +36,14 @@ void work(const Context &db, Outcome &phase) {
   phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
                                by_owner + (column ? " AND NOT a.\"isFavorite\"" : ""),
                                "favourites, from \"asset_favorite\""));
-  if (column)
+  if (!column)
+    return;
+  if (db.identity.recorded(drop_of_column))
+    phase.remarks.push_back(
+        {"column \"isFavorite\" of table \"asset\" is there again, though Gallery dropped it",
+         "Somebody added it since, and may have set favourites in Immich: these stay, and those of Gallery are added. "
+         "What was unmarked in Immich since then may be a favourite again."});
+  else
     phase.steps.push_back(
         update(db, "asset", "a", "\"isFavorite\" = false", "",
                "a.\"isFavorite\" AND NOT EXISTS (SELECT FROM " + favourite + " WHERE " + by_owner + ")",
