@@ -18,7 +18,8 @@ constexpr Need needs_of_files[] = {{"asset_edit", "assetId"}, {"asset_edit", "ac
                                    {"asset", "duration"},     {"asset", "thumbhash"},    {"asset", "isEdited"},
                                    {"asset_file", "assetId"}, {"asset_file", "isEdited"}};
 constexpr SideEffect effects_of_files[] = {{"integrity_report", Change::remove}};
-constexpr SideEffect effects_of_edits[] = {{"asset", Change::update}, {"asset_edit_audit", Change::insert}};
+constexpr SideEffect effects_of_edits[] = {{"asset", Change::update, Changed{"asset_edit", Change::remove}},
+                                           {"asset_edit_audit", Change::insert, Changed{"asset_edit", Change::remove}}};
 
 /// How long the original of edit `e` was, in seconds; NULL where the edit does not say.
 std::string original_seconds() {

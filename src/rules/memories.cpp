@@ -6,8 +6,11 @@ namespace gallery {
 namespace {
 
 constexpr Need needs[] = {{"memory", "type"}};
-constexpr SideEffect side_effects[] = {
-    {"memory_asset", Change::remove}, {"memory_audit", Change::insert}, {"memory_asset_audit", Change::insert}};
+/// Photos of the memory and what is remembered of photos taken out of it go with it.
+constexpr SideEffect side_effects[] = {{"memory_asset", Change::remove},
+                                       {"memory_asset_audit", Change::remove},
+                                       {"memory_audit", Change::insert, Changed{"memory", Change::remove}},
+                                       {"memory_asset_audit", Change::insert, Changed{"memory_asset", Change::remove}}};
 
 void work(const Context &db, Outcome &phase) {
   phase.steps.push_back(

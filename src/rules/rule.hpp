@@ -60,7 +60,7 @@ struct Rule {
   std::span<const Need> needs = {};
   std::span<const std::string_view> reads = {}; // tables of Gallery's that stay until the rules are done
   std::span<const SideEffect> side_effects = {};
-  /// Adds to the outcome of its phase. Its steps need no phase and no side effects of their own.
+  /// Adds to the outcome of its phase. Its steps get the phase and the side effects from here; they may have more.
   void (*work)(const Context &db, Outcome &phase) = nullptr;
 };
 

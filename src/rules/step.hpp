@@ -13,10 +13,19 @@ namespace gallery {
 /// How rows change: the three row counters that the server keeps for each table.
 enum class Change { insert, update, remove };
 
-/// Rows of a table that a statement may change beside those it names: by a cascade or a trigger.
+/// The rows of a table that are changed in one way.
+struct Changed {
+  std::string_view table;
+  Change change;
+};
+
+/// Rows of a table that a statement may change beside those it names: by a cascade or a trigger. Where it can be known
+/// how many at most, a bound says so: one for each row of another kind that is changed, and so many besides.
 struct SideEffect {
   std::string_view table;
   Change change;
+  std::optional<Changed> one_for_each = {};
+  std::optional<std::int64_t> at_most = {};
 };
 
 struct Step {
