@@ -9,7 +9,9 @@ namespace {
 /// Edits that Immich knows; every other action is Gallery's.
 constexpr const char *native_actions = "('crop', 'rotate', 'mirror')";
 
-/// Originals longer than this many seconds are taken for broken values: an integer column of milliseconds ends there.
+/// Originals of fewer or more seconds are taken for broken values: they must be a millisecond at least, and an integer
+/// column of milliseconds ends at the other.
+constexpr const char *shortest_video = "0.001";
 constexpr const char *longest_video = "2147483";
 
 constexpr Need needs[] = {{"asset_edit", "assetId"}, {"asset_edit", "action"}, {"asset_edit", "parameters"},
@@ -26,8 +28,8 @@ std::string original_seconds() {
   std::string const number = "CASE WHEN e.action::text = 'trim' AND"
                              " pg_catalog.jsonb_typeof(e.parameters -> 'originalDuration'::text) = 'number'"
                              " THEN (e.parameters ->> 'originalDuration'::text)::numeric END";
-  return "CASE WHEN " + number + " > 0::numeric AND " + number + " <= " + longest_video + "::numeric THEN " + number +
-         " END";
+  return "CASE WHEN " + number + " >= " + shortest_video + "::numeric AND " + number + " <= " + longest_video +
+         "::numeric THEN " + number + " END";
 }
 
 std::string foreign() {

@@ -99,6 +99,30 @@ SQL
 		reported => qr/called as Gallery's are.*"pet_search"/s,
 	});
 
+# Durations that the original of a trimmed video cannot have had, in databases of both types.
+my $set_first = 'UPDATE asset_edit SET parameters = parameters || jsonb_build_object(\'originalDuration\', %s::jsonb)'
+	. q( WHERE id = (SELECT id FROM asset_edit WHERE action = 'trim' AND parameters ? 'originalDuration' ORDER BY id LIMIT 1))
+	. ' RETURNING "assetId" AS asset \gset';
+my @odd = ('1e-400', '-1e-400', '1e-320', '0.0004', '1e400', '-1e400', '123456789012345678901234567890', '2147483.648',
+	'1e20000', '"NaN"', '"Infinity"', '"1e-400"', '[]', '{}', 'true');
+my %even = ('0.001' => [ '00:00:00.001', '1' ], '2147483' => [ '596:31:23', '2147483000' ],
+	'1.' . '0' x 500 . '1' => [ '00:00:01', '1000' ]);
+foreach my $of ([ 68, 'character varying', q('00:00:04.321') ], [ 88, 'integer', '4321' ])
+{
+	my ($native, $type, $trimmed) = @$of;
+	my $duration = q(SELECT regexp_replace(duration::text, '\.0+$', '') FROM asset WHERE id = :'asset';);
+	my $trim = qq(UPDATE asset SET duration = $trimmed WHERE id = :'asset';);
+	my ($expected) = $trimmed =~ /([\d:.]+)/;
+	my $case = sub {
+		my ($name, $seconds, $printed, $unknown) = @_;
+		return { name => "$type: $name", before => sprintf("$set_first\n$trim", "'$seconds'"), after => $duration,
+			printed => "returned v3.1.0\n$printed\n", reported => qr/$unknown trimmed videos do not say/ };
+	};
+	cases({ generation => 'v5.3', native => $native },
+		(map { $case->("an original duration of $_ is none, and said so", $_, $expected, 3) } @odd),
+		(map { $case->('one of ' . substr($_, 0, 20) . ' is', $_, $even{$_}[ $type eq 'integer' ], 2) } sort keys %even));
+}
+
 # What goes along with a step's rows has a bound where one is known.
 my $no_stock = qr/\Arefused 55000 the result would not be a stock Immich/;
 my $noisy = <<'SQL';
