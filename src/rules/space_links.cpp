@@ -12,23 +12,35 @@ constexpr Need needs[] = {
 constexpr SideEffect effects_of_links[] = {{"shared_link_asset", Change::remove}};
 
 bool says_space(const Context &db) {
-  return db.identity.recorded(space_column) && db.has("shared_link", {"spaceId"});
+  return db.identity.recorded(space_column) && db.has_gallery("shared_link", {"spaceId"});
 }
 
-/// Link l lists asset a by row s, and neither its owner nor a partner of its owner's may share that.
-std::string of_others(const Context &db, const std::string &which_links) {
-  std::string const partner = "EXISTS (SELECT FROM " + db.t("partner") +
-                              " p WHERE p.\"sharedById\" = a.\"ownerId\" AND p.\"sharedWithId\" = l.\"userId\""
-                              " AND a.\"deletedAt\" IS NULL AND a.visibility::text IN ('timeline', 'hidden'))";
-  return " WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND" + which_links +
-         " l.type::text = 'INDIVIDUAL' AND a.\"ownerId\" <> l.\"userId\" AND NOT " + partner;
+/// The rows s of links that list single photos, with link l and asset a.
+std::string listed(const Context &db) {
+  return db.t("shared_link") + " l JOIN " + db.t("shared_link_asset") + " s ON s.\"sharedLinkId\" = l.id JOIN " +
+         db.t("asset") + " a ON a.id = s.\"assetId\"";
+}
+
+/// Neither the owner of link l nor a partner of that owner's may share asset a: as in Immich's own test of access.
+std::string of_others(const Context &db) {
+  return "a.\"ownerId\" <> l.\"userId\" AND NOT EXISTS (SELECT FROM " + db.t("partner") + " p JOIN " + db.t("user") +
+         " u ON u.id = p.\"sharedById\" WHERE p.\"sharedById\" = a.\"ownerId\" AND p.\"sharedWithId\" = l.\"userId\""
+         " AND u.\"deletedAt\" IS NULL AND a.\"deletedAt\" IS NULL AND a.visibility::text IN ('timeline', 'hidden'))";
+}
+
+constexpr const char *of_spaces = "l.\"spaceId\" IS NOT NULL AND l.type::text = 'INDIVIDUAL'";
+
+/// The links that list photos and lose some, but not all; or all.
+std::string links_that_keep(const Context &db, bool some) {
+  return "SELECT s.\"sharedLinkId\" FROM " + listed(db) + " WHERE " + of_spaces +
+         " GROUP BY s.\"sharedLinkId\" HAVING " + (some ? "NOT " : "") + "pg_catalog.bool_and(" + of_others(db) + ')';
 }
 
 /// A link of a space that was deleted, or of a Gallery that did not write spaces down, looks like any other.
 void name_unclear(const Context &db, Outcome &phase) {
-  auto const unclear = db.spi.query("SELECT count(DISTINCT l.id), min(l.id::text) FROM " + db.t("shared_link") +
-                                    " l, " + db.t("shared_link_asset") + " s, " + db.t("asset") + " a" +
-                                    of_others(db, says_space(db) ? " l.\"spaceId\" IS NULL AND" : ""));
+  auto const unclear = db.spi.query("SELECT count(DISTINCT l.id), min(l.id::text) FROM " + listed(db) + " WHERE " +
+                                    (says_space(db) ? "l.\"spaceId\" IS NULL AND " : "") +
+                                    "l.type::text = 'INDIVIDUAL' AND " + of_others(db));
   if (unclear[0][0] != "0")
     phase.remarks.push_back(
         {*unclear[0][0] + (unclear[0][0] == "1" ? " share link lists" : " share links list") +
@@ -38,11 +50,19 @@ void name_unclear(const Context &db, Outcome &phase) {
              unclear[0][1].value_or("") + "."});
 }
 
+void remove_emptied(const Context &db, Outcome &phase) {
+  if (says_space(db))
+    phase.steps.push_back(remove(db, "shared_link", "l", is_one_of("l.id", links_that_keep(db, false)),
+                                 "links made from a space: none of their photos may be shared"));
+}
+
 void remove_assets(const Context &db, Outcome &phase) {
   if (says_space(db))
     phase.steps.push_back(remove(db, "shared_link_asset", "s",
-                                 "EXISTS (SELECT FROM " + db.t("shared_link") + " l, " + db.t("asset") + " a" +
-                                     of_others(db, " l.\"spaceId\" IS NOT NULL AND") + ")",
+                                 is_one_of("s.\"sharedLinkId\"", links_that_keep(db, true)) +
+                                     " AND EXISTS (SELECT FROM " + db.t("shared_link") + " l, " + db.t("asset") +
+                                     " a WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND " +
+                                     of_others(db) + ")",
                                  "links made from a space: photos their owner may not share"));
 }
 
@@ -65,6 +85,7 @@ void remove_album_links(const Context &db, Outcome &phase) {
 } // namespace
 
 constinit const Rule rules::unclear_links = {.needs = needs, .work = name_unclear};
+constinit const Rule rules::emptied_links = {.needs = needs, .side_effects = effects_of_links, .work = remove_emptied};
 constinit const Rule rules::space_link_assets = {.needs = needs, .work = remove_assets};
 constinit const Rule rules::space_link_albums = {
     .needs = needs, .side_effects = effects_of_links, .work = remove_album_links};

@@ -99,6 +99,37 @@ SQL
 		reported => qr/called as Gallery's are.*"pet_search"/s,
 	});
 
+# Share links made from a space.
+my $links = q(SELECT l.description, count(s."assetId") FROM shared_link l);
+$links .= q( LEFT JOIN shared_link_asset s ON s."sharedLinkId" = l.id WHERE l.description IN (%s) GROUP BY 1 ORDER BY 1;);
+cases({ generation => 'v5.5' },
+	{
+		name => 'a link that loses all of its photos goes and is counted; one that had none stays',
+		before => sprintf($links, "'Link 102', 'Link 103', 'Link 108'") . <<'SQL',
+SELECT object, rows, reason FROM tools.gallery_revert_plan() WHERE object LIKE 'shared_link%' AND kind = 'rows' ORDER BY step;
+SQL
+		after => sprintf($links, "'Link 102', 'Link 108'"),
+		printed => lines_like('Link 102\|[1-9]\d*', 'Link 103\|[1-9]\d*', 'Link 108\|0',
+			'shared_link\|1\|links made from a space: none of their photos may be shared',
+			'shared_link_asset\|[1-9]\d*\|links made from a space: photos their owner may not share',
+			'shared_link\|2\|links made from a space: albums their owner may not share',
+			'returned v3\.1\.0', 'Link 108\|0'),
+	},
+	{
+		name => q(a partner's photos go where the partner's user is deleted),
+		before => <<'SQL',
+UPDATE "user" SET "deletedAt" = now() WHERE id IN (SELECT p."sharedById" FROM partner p JOIN shared_link l
+  ON l."userId" = p."sharedWithId" WHERE l.description = 'Link 101');
+SELECT count(DISTINCT a."ownerId") FROM shared_link l JOIN shared_link_asset s ON s."sharedLinkId" = l.id
+  JOIN asset a ON a.id = s."assetId" WHERE l.description = 'Link 101';
+SQL
+		after => <<'SQL',
+SELECT count(DISTINCT a."ownerId"), bool_and(a."ownerId" = l."userId") FROM shared_link l
+  JOIN shared_link_asset s ON s."sharedLinkId" = l.id JOIN asset a ON a.id = s."assetId" WHERE l.description = 'Link 101';
+SQL
+		printed => "3\nreturned v3.1.0\n1|t\n",
+	});
+
 # Durations that the original of a trimmed video cannot have had, in databases of both types.
 my $set_first = 'UPDATE asset_edit SET parameters = parameters || jsonb_build_object(\'originalDuration\', %s::jsonb)'
 	. q( WHERE id = (SELECT id FROM asset_edit WHERE action = 'trim' AND parameters ? 'originalDuration' ORDER BY id LIMIT 1))
