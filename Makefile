@@ -5,7 +5,7 @@ EXTENSION = gallery_revert
 EXTVERSION := $(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' META.json)
 
 MODULE_big = $(EXTENSION)
-SOURCES = $(wildcard src/*.cpp src/backend/*.cpp src/manifest/*.cpp src/revert/*.cpp)
+SOURCES = $(wildcard src/*.cpp src/backend/*.cpp src/manifest/*.cpp src/revert/*.cpp src/rules/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 DATA = $(wildcard $(EXTENSION)--*.sql)
 

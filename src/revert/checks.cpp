@@ -294,7 +294,7 @@ Finding check_evidence(const Survey &survey, const Evidence &evidence) {
   if (!survey.strange_fork_ledger.empty())
     lines.push_back("table \"gallery_migrations\" " + survey.strange_fork_ledger);
   for (const auto &stranger : evidence.strangers)
-    if (stranger.recorded && is_read_by_rules(*stranger.object.fact))
+    if (stranger.recorded && stranger.read)
       lines.push_back(line_of(stranger));
   if (lines.empty())
     return ok(name, "what is read of Gallery's is as Gallery makes it");

@@ -88,11 +88,11 @@ public:
   Judge(const Survey &survey, const Identity &identity, Definitions definitions)
       : survey_(survey), identity_(identity), definitions_(std::move(definitions)) {}
 
-  /// Why the object is not what the recorded migrations made; empty where it is.
-  [[nodiscard]] std::string objection(const FoundObject &found) const {
+  /// Why the object is not what the recorded migrations made; empty where it is. A `whole` table lacks no column.
+  [[nodiscard]] std::string objection(const FoundObject &found, bool whole) const {
     const auto &fact = *found.fact;
     if (fact.kind == Kind::Table)
-      return table_objection(fact);
+      return table_objection(fact, whole);
     if (fact.kind == Kind::Function && found.owner != survey_.ledger.owner)
       return "belongs to \"" + found.owner + '"';
     auto const shapes = manifest::shapes_of(fact.kind, fact.table, fact.name);
@@ -134,7 +134,7 @@ private:
     }
   }
 
-  [[nodiscard]] std::string table_objection(const manifest::GalleryObject &fact) const {
+  [[nodiscard]] std::string table_objection(const manifest::GalleryObject &fact, bool whole) const {
     std::string const table(fact.name);
     if (auto const reason = survey_.untrusted.find(table); reason != survey_.untrusted.end())
       return reason->second;
@@ -157,7 +157,7 @@ private:
         return "has the column \"" + name + "\" of type " + column->second + ", Gallery makes it " +
                std::string(type_of(shapes.back().definition));
     }
-    if (is_read_by_rules(fact))
+    if (whole)
       for (const auto &shape : known)
         if (is_made(shape) && !is_there(shape))
           return "lacks the column \"" + std::string(shape.name) + '"';
@@ -186,12 +186,8 @@ private:
 
 } // namespace
 
-bool is_read_by_rules(const manifest::GalleryObject &object) {
-  return object.table == "asset_favorite" || object.table == "pet_search" ||
-         (object.kind == Kind::Column && (object.table == "person" || object.table == "shared_link"));
-}
-
-Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Identity &identity) {
+Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Identity &identity,
+                      bool (*is_read)(const manifest::GalleryObject &)) {
   Evidence evidence;
   // Without Gallery's ledger a table of the lock's name is somebody's own.
   for (const char *name : {"gallery_migrations", "gallery_migrations_lock"})
@@ -209,12 +205,12 @@ Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Ident
   std::vector<Stranger> strangers;
   for (auto &found : named) {
     const auto &fact = *found.fact;
-    Stranger stranger{found, false, "no recorded migration makes it"};
+    Stranger stranger{found, false, is_read(fact), "no recorded migration makes it"};
     stranger.recorded =
         identity.recorded(fact.migration) && (fact.removed_by.empty() || !identity.recorded(fact.removed_by));
     bool const part = fact.kind != Kind::Table && manifest::is_gallery_table(fact.table); // it goes with its table
     if (stranger.recorded)
-      stranger.why = part ? std::string() : judge.objection(found);
+      stranger.why = part ? std::string() : judge.objection(found, stranger.read);
     if (stranger.recorded && stranger.why.empty() && (!part || tables.contains(fact.table))) {
       if (taken.insert(key_of(fact)).second)
         evidence.objects.push_back(std::move(found));

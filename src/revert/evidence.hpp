@@ -10,6 +10,7 @@ namespace gallery {
 struct Stranger {
   FoundObject object;
   bool recorded = false; // the migration that makes such an object is recorded, so Gallery's own was there once
+  bool read = false;     // rules read such a thing, and nothing can be told from half of one
   std::string why;       // "belongs to mallory", "has the column my_notes, which Gallery does not make"
 };
 
@@ -27,10 +28,8 @@ struct Evidence {
 /// - a column has its type; a key its columns and the table it refers to; an index its columns; a trigger its function; a
 ///   function its result and language.
 /// What no listing of a running Gallery has shown (branches) goes by name, kind and owner.
-/// Asks the catalog only.
-Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Identity &identity);
-
-/// True for what rules read: such a thing of Gallery's is whole, or nothing can be told from it.
-bool is_read_by_rules(const manifest::GalleryObject &object);
+/// `is_read` says what rules read. Asks the catalog only.
+Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Identity &identity,
+                      bool (*is_read)(const manifest::GalleryObject &));
 
 } // namespace gallery

@@ -1,7 +1,7 @@
 // Builds the plan: Gallery's objects by evidence, the steps in their order, row counts and locks.
 #include "revert/plan.hpp"
 
-#include "revert/rules.hpp"
+#include "rules/rules.hpp"
 
 #include <algorithm>
 
@@ -96,7 +96,7 @@ void drop_first(const Survey &survey, const Identity &identity, Plan &plan,
     std::string const table(object.fact->table);
     std::string const name(object.fact->name);
     bool const native = is_native(object, fork_tables);
-    if (object.fact->kind == Kind::Table && !is_read_by_rules(name))
+    if (object.fact->kind == Kind::Table && !is_read_by_rules(*object.fact))
       tables.push_back(name);
     else if (object.fact->kind == Kind::Constraint && native)
       constraints[table].push_back(name);
@@ -121,7 +121,7 @@ void drop_last(const Survey &survey, Plan &plan) {
   std::vector<std::string> functions;
   for (const auto &object : plan.objects) {
     std::string const name(object.fact->name);
-    if (object.fact->kind == Kind::Table && is_read_by_rules(name))
+    if (object.fact->kind == Kind::Table && is_read_by_rules(*object.fact))
       tables.push_back(name);
     else if (object.fact->kind == Kind::Column)
       columns[std::string(object.fact->table)].push_back(name);
@@ -265,11 +265,10 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   drop_triggers(survey, plan, fork_tables);
   drop_first(survey, identity, plan, fork_tables);
   if (identity.is_gallery) {
-    Rules rules(spi, survey, identity, plan);
-    rules.restore();
-    rules.clean();
-    rules.settings();
-    rules.roles();
+    auto wanted = apply_rules(Context(spi, survey, identity, plan.objects));
+    std::move(wanted.steps.begin(), wanted.steps.end(), std::back_inserter(plan.steps));
+    plan.remarks = std::move(wanted.remarks);
+    plan.restored = std::move(wanted.restored);
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
@@ -277,12 +276,6 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
   return plan;
-}
-
-backend::Refusal not_as_made(const std::string &what) {
-  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "Immich's own tables are not as Immich makes them", what,
-          "Put back what was changed or dropped, from a dump or with the help of immich-admin schema-check, then run "
-          "gallery_revert() again."};
 }
 
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {

@@ -1,6 +1,7 @@
 // gallery_revert_check(): every check as a row. Before a revert: is it ready; after one, or on any Immich: is it clean.
 #include "backend/guard.hpp"
 #include "revert/checks.hpp"
+#include "rules/rules.hpp"
 #include "revert/execute.hpp"
 #include "revert/session.hpp"
 #include "revert/show.hpp"
@@ -120,7 +121,7 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
     findings.push_back(target);
     if (target.status == Status::blocked || prefix.status == Status::blocked)
       return;
-    auto found_objects = find_objects(spi, now.survey, now.identity);
+    auto found_objects = find_objects(spi, now.survey, now.identity, is_read_by_rules);
     auto const ownership = check_ownership(now.survey, found_objects);
     auto const evidence = check_evidence(now.survey, found_objects);
     findings.push_back(ownership);
@@ -138,7 +139,7 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
     add_plugin(spi, findings, now.survey);
-    now.plan.strangers = find_objects(spi, now.survey, now.identity).strangers;
+    now.plan.strangers = find_objects(spi, now.survey, now.identity, is_read_by_rules).strangers;
   }
   findings.push_back(check_strangers(now.survey, now.plan.strangers));
   add_drift(spi, findings, now);

@@ -3,6 +3,8 @@
 
 #include "backend/guard.hpp"
 #include "revert/checks.hpp"
+#include "rules/rules.hpp"
+#include "rules/rule.hpp"
 
 namespace gallery {
 
@@ -33,7 +35,7 @@ Situation look(const backend::Spi &spi, Rows rows) {
     enforce(check_target(now.identity, now.target));
   }
   // Before the first look at a row beyond the ledgers.
-  auto found = find_objects(spi, now.survey, now.identity);
+  auto found = find_objects(spi, now.survey, now.identity, is_read_by_rules);
   enforce(check_ownership(now.survey, found));
   enforce(check_evidence(now.survey, found));
   now.plan = plan_for(spi, now.survey, now.identity, std::move(found), rows);

@@ -99,7 +99,7 @@ my $lines = <<'TEXT';
 + {Kind::Index, "thing", "thing_big_idx", "1799000000000-AddThing", ""},
 + {Kind::Trigger, "thing", "thing_updatedAt", "1799000000000-AddThing", ""},
 + {Kind::Function, "", "thing_changed(uuid, timestamp with time zone)", "1799000000000-AddThing", ""},
-# Immich's own facts that Gallery changed: a rule must put each back (src/revert/rules_restore.cpp)
+# Immich's own facts that Gallery changed: a rule must put each back (src/rules)
 # changed: column "isActivityEnabled" of table "album"
 TEXT
 my $row = q(('1799000000000-AddThing', '2026-11-20T00:00:00.000Z'););

@@ -1,0 +1,57 @@
+// Favourites: Gallery keeps each user's own in a table, and drops Immich's column.
+#include "rules/rule.hpp"
+
+namespace gallery {
+
+namespace {
+
+/// Where it is recorded, Gallery's table is all there was of favourites, whoever has made the column since.
+constexpr std::string_view drop_of_column = "1794100000000-DropAssetIsFavoriteColumn";
+
+constexpr Need needs[] = {{"asset"}};
+constexpr Need reads[] = {{"asset_favorite"}};
+
+void work(const Context &db, Outcome &phase) {
+  bool const column = db.has("asset", {"isFavorite"});
+  if (!column) {
+    Step step;
+    step.kind = "column";
+    step.object = "asset.isFavorite";
+    step.reason = "Gallery dropped this column of Immich's";
+    step.statement = "ALTER TABLE " + db.t("asset") + " ADD COLUMN \"isFavorite\" boolean NOT NULL DEFAULT false";
+    phase.steps.push_back(std::move(step));
+    phase.restored.emplace("asset", "isFavorite");
+  }
+  if (!db.has_gallery("asset_favorite", {"assetId", "userId"})) {
+    phase.remarks.push_back(
+        {"table \"asset_favorite\" is missing, so there are no favourites to put back",
+         column ? "Gallery keeps favourites in that table; without it they stay as the column \"isFavorite\" has them."
+                : "Gallery keeps favourites in that table; without it every asset is restored as no favourite."});
+    return;
+  }
+  std::string const by_owner = "f.\"assetId\" = a.id AND f.\"userId\" = a.\"ownerId\"";
+  auto const favourite = db.t("asset_favorite") + " f";
+  // A hash join: one pass over the favourites and one over the assets' key index, or as many key look-ups as
+  // favourites.
+  phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
+                               by_owner + (column ? " AND NOT a.\"isFavorite\"" : ""),
+                               "favourites, from \"asset_favorite\""));
+  if (!column)
+    return;
+  if (db.identity.recorded(drop_of_column))
+    phase.remarks.push_back(
+        {"column \"isFavorite\" of table \"asset\" is there again, though Gallery dropped it",
+         "Somebody added it since, and may have set favourites in Immich: these stay, and those of Gallery are added. "
+         "What was unmarked in Immich since then may be a favourite again."});
+  else
+    phase.steps.push_back(
+        update(db, "asset", "a", "\"isFavorite\" = false", "",
+               "a.\"isFavorite\" AND NOT EXISTS (SELECT FROM " + favourite + " WHERE " + by_owner + ")",
+               "no favourites any more by \"asset_favorite\""));
+}
+
+} // namespace
+
+constinit const Rule rules::favourites = {.migration = favourite_tables, .needs = needs, .reads = reads, .work = work};
+
+} // namespace gallery

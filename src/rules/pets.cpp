@@ -1,0 +1,104 @@
+// Pets: Gallery keeps them as people of a type of their own, or lists their faces in a table.
+#include "rules/rule.hpp"
+
+namespace gallery {
+
+namespace {
+
+constexpr std::string_view pet_columns = "1772782339000-AddPetDetectionColumns";
+
+constexpr Need needs[] = {{"asset_face"}};
+constexpr Need reads[] = {{"pet_search"}, {"person", "type"}, {"person", "species"}};
+constexpr Changed deleted_face = {"asset_face", Change::remove};
+constexpr Changed deleted_person = {"person", Change::remove};
+constexpr SideEffect effects_of_faces[] = {{"face_search", Change::remove, deleted_face},
+                                           {"asset_face_audit", Change::insert, deleted_face},
+                                           {"person", Change::update}}; // that showed such a face
+constexpr SideEffect effects_of_people[] = {
+    {"person_audit", Change::insert, deleted_person},
+    {"person_group_audit", Change::insert, Changed{"person_group", Change::remove}},
+    {"person_user", Change::remove}};
+
+/// How this database tells pets from people, as SQL.
+struct Pets {
+  explicit Pets(const Context &db)
+      : typed(db.has_gallery("person", {"type"})),
+        told(typed || db.has_gallery("person", {"species"})), // only pets have a species
+        groups(db.has("asset_face", {"personGroupId"}) && db.has("person", {"personGroupId"})),
+        key(groups ? "\"personGroupId\"" : "\"personId\""), key_of_person(groups ? key : "id"),
+        is_pet(typed ? "p.type::text = 'pet'" : "p.species IS NOT NULL"),
+        is_human(typed ? "p.type::text IS DISTINCT FROM 'pet'" : "p.species IS NULL"),
+        pets("SELECT p." + key_of_person + " FROM " + db.t("person") + " p WHERE " + is_pet),
+        humans("SELECT p." + key_of_person + " FROM " + db.t("person") + " p WHERE " + is_human) {}
+
+  /// The keys that hold only pets: a set that is made once. NOT IN would go through all humans for each row where the
+  /// server finds them too many to hash.
+  [[nodiscard]] std::string only_pets() const { return groups ? pets + " EXCEPT " + humans : pets; }
+
+  bool typed;
+  bool told; // a pet can be told from a human at all
+  bool groups;
+  std::string key;           // of a face: whose it is
+  std::string key_of_person; // what that refers to
+  std::string is_pet;
+  std::string is_human;
+  std::string pets;
+  std::string humans;
+};
+
+/// Faces that pet_search lists, but for those of whom the user has made a human.
+std::string listed_faces(const Context &db, const Pets &by) {
+  std::string const list = "SELECT s.\"faceId\" FROM " + db.t("pet_search") + " s";
+  if (!by.told)
+    return list;
+  return list + " WHERE NOT EXISTS (SELECT FROM " + db.t("asset_face") + " b JOIN " + db.t("person") + " p ON p." +
+         by.key_of_person + " = b." + by.key + " WHERE b.id = s.\"faceId\" AND " + by.is_human + ")";
+}
+
+void remove_faces(const Context &db, Outcome &phase) {
+  Pets const by(db);
+  bool const listed = db.has_gallery("pet_search", {"faceId"});
+  if (!by.told)
+    phase.remarks.push_back({"columns \"type\" and \"species\" of table \"person\" are missing",
+                             "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
+  if (!by.told && !listed)
+    return;
+  std::string faces = is_one_of("f." + by.key, by.only_pets());
+  if (listed)
+    faces =
+        is_one_of("f.id", listed_faces(db, by) + (by.told ? " UNION ALL SELECT b.id FROM " + db.t("asset_face") +
+                                                                " b WHERE " + is_one_of("b." + by.key, by.only_pets())
+                                                          : std::string()));
+  phase.steps.push_back(remove(db, "asset_face", "f", faces, "faces of pets, which Immich would show as people"));
+}
+
+void remove_groups(const Context &db, Outcome &phase) {
+  Pets const by(db);
+  if (!by.told || !by.groups)
+    return;
+  phase.steps.push_back(
+      remove(db, "person_group", "g", is_one_of("g.id", by.only_pets()), "groups of people that hold only pets"));
+  auto const pets = db.spi.query("SELECT count(*) FROM " + db.t("person") + " p WHERE " + by.is_pet).at(0)[0];
+  phase.steps.back().side_effects.push_back({"person", Change::remove, {}, std::stoll(pets.value_or("0"))});
+}
+
+/// Their groups are gone with the step before; what is left are pets that share a group with a human.
+void remove_people(const Context &db, Outcome &phase) {
+  if (Pets const by(db); by.told)
+    phase.steps.push_back(
+        remove(db, "person", "p",
+               by.is_pet +
+                   (by.groups ? " AND " + is_one_of("p." + by.key_of_person, by.pets + " INTERSECT " + by.humans) : ""),
+               by.groups ? "pets that share a group with people" : "pets that Gallery keeps as people"));
+}
+
+} // namespace
+
+constinit const Rule rules::pet_faces = {
+    .migration = pet_columns, .needs = needs, .reads = reads, .side_effects = effects_of_faces, .work = remove_faces};
+constinit const Rule rules::pet_groups = {
+    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_groups};
+constinit const Rule rules::pets = {
+    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_people};
+
+} // namespace gallery

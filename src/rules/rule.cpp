@@ -1,0 +1,88 @@
+// What rules share: steps for rows, questions of what is there, and words of SQL.
+#include "rules/rule.hpp"
+
+#include <algorithm>
+
+namespace gallery {
+
+using backend::literal;
+using manifest::Kind;
+
+namespace {
+
+Step change_rows(const std::string &table, Change change, const std::string &statement, const std::string &matching,
+                 const std::string &reason) {
+  Step step;
+  step.kind = "rows";
+  step.object = table;
+  step.reason = reason;
+  step.table = table;
+  step.change = change;
+  step.matching = matching;
+  step.statement = statement;
+  return step;
+}
+
+} // namespace
+
+bool Context::has(const std::string &table, std::initializer_list<const char *> columns) const {
+  return std::all_of(columns.begin(), columns.end(),
+                     [&](const char *column) { return survey.has_column(table, column); });
+}
+
+bool Context::has_gallery(std::string_view table, std::initializer_list<const char *> columns) const {
+  auto is_found = [&](Kind kind, std::string_view name) {
+    return std::any_of(objects_.begin(), objects_.end(), [&](const FoundObject &object) {
+      return object.fact->kind == kind && object.fact->table == table && object.fact->name == name;
+    });
+  };
+  if (is_found(Kind::Table, table))
+    return has(std::string(table), columns);
+  return std::all_of(columns.begin(), columns.end(),
+                     [&](const char *column) { return is_found(Kind::Column, column); });
+}
+
+Step remove(const Context &db, const std::string &table, const std::string &alias, const std::string &condition,
+            const std::string &reason) {
+  auto const matching = "FROM " + db.t(table) + ' ' + alias + " WHERE " + condition;
+  return change_rows(table, Change::remove, "DELETE " + matching, matching, reason);
+}
+
+Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
+            const std::string &others, const std::string &condition, const std::string &reason) {
+  auto const where = " WHERE " + condition;
+  auto const target = db.t(table) + ' ' + alias;
+  return change_rows(table, Change::update,
+                     "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
+                     "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
+}
+
+std::string is_one_of(const std::string &column, const std::string &keys) {
+  return column + " = ANY (ARRAY(" + keys + "))";
+}
+
+std::string array_of(std::span<const std::string_view> names) {
+  return backend::array_literal({names.begin(), names.end()});
+}
+
+std::string path_text(manifest::JsonPath path, char separator) {
+  std::string result;
+  for (auto key : path) {
+    if (!result.empty())
+      result += separator;
+    result += key;
+  }
+  return result;
+}
+
+std::string path_literal(manifest::JsonPath path) {
+  return literal('{' + path_text(path, ',') + '}') + "::text[]";
+}
+
+backend::Refusal not_as_made(const std::string &what) {
+  return {ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "Immich's own tables are not as Immich makes them", what,
+          "Put back what was changed or dropped, from a dump or with the help of immich-admin schema-check, then run "
+          "gallery_revert() again."};
+}
+
+} // namespace gallery

@@ -1,0 +1,57 @@
+// What a plan is made of: steps and remarks. A step is data (what, on which object, why, how many rows, which
+// statement), never a code path: the dry run shows the steps, the revert runs their statements.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gallery {
+
+/// How rows change: the three row counters that the server keeps for each table.
+enum class Change { insert, update, remove };
+
+/// The rows of a table that are changed in one way.
+struct Changed {
+  std::string_view table;
+  Change change;
+};
+
+/// Rows of a table that a statement may change beside those it names: by a cascade or a trigger. Where it can be known
+/// how many at most, a bound says so: one for each row of another kind that is changed, and so many besides.
+struct SideEffect {
+  std::string_view table;
+  Change change;
+  std::optional<Changed> one_for_each = {};
+  std::optional<std::int64_t> at_most = {};
+};
+
+struct Step {
+  std::string phase;  // triggers, drop, restore, clean, settings, columns, ledger
+  std::string kind;   // what the object is: rows, table, column, index, ...
+  std::string object; // as a user would name it
+  std::string reason;
+  std::string statement;
+
+  bool auxiliary = false; // only there for the row steps of its phase: left out with them
+
+  // Of a step that changes rows:
+  std::string table; // whose rows, or empty
+  Change change = Change::update;
+  std::string matching; // FROM ... [WHERE ...] of the rows it will change
+  std::vector<SideEffect> side_effects;
+
+  std::vector<std::string> dropped; // tables that go with all of their rows
+  // How many rows: announced in a dry run, counted in a run. A run does not count what goes with a table.
+  std::optional<std::int64_t> rows;
+};
+
+/// What a reader must know though nothing is done about it.
+struct Remark {
+  std::string message;
+  std::string detail;
+};
+
+} // namespace gallery

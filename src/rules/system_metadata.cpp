@@ -1,0 +1,57 @@
+// The server's own rows: Gallery's notes, its settings among Immich's, and its releases as updates.
+#include "rules/rule.hpp"
+
+namespace gallery {
+
+using backend::literal;
+
+namespace {
+
+constexpr Need needs[] = {{"system_metadata", "key"}, {"system_metadata", "value"}};
+
+void remove_notes(const Context &db, Outcome &phase) {
+  phase.steps.push_back(remove(db, "system_metadata", "m",
+                               "m.key::text = ANY (" + array_of(manifest::gallery_metadata_keys()) + ")",
+                               "Gallery's own notes of what it did"));
+}
+
+void clean_config(const Context &db, Outcome &phase) {
+  // Only paths that are there: '#-' raises an error on an array or a scalar in its way, '#>' just finds nothing.
+  std::string columns;
+  for (auto path : manifest::gallery_config_paths())
+    columns += (columns.empty() ? "" : ", ") + ("value #> " + path_literal(path) + " IS NOT NULL");
+  std::string expression = "value";
+  int settings = 0;
+  for (const auto &row :
+       db.spi.query("SELECT " + columns + " FROM " + db.t("system_metadata") + " WHERE key::text = 'system-config'"))
+    for (std::size_t i = 0; i < row.size(); ++i)
+      if (row[i] == "t") {
+        expression += " #- " + path_literal(manifest::gallery_config_paths()[i]);
+        ++settings;
+      }
+  if (settings > 0)
+    phase.steps.push_back(update(db, "system_metadata", "m", "value = " + expression, "",
+                                 "m.key::text = 'system-config'",
+                                 std::to_string(settings) + (settings == 1 ? " setting that only Gallery knows"
+                                                                           : " settings that only Gallery knows")));
+}
+
+void remove_update(const Context &db, Outcome &phase) {
+  for (const auto &row : db.spi.query("SELECT value ->> 'releaseVersion' FROM " + db.t("system_metadata") +
+                                      " WHERE key::text = 'version-check-state'")) {
+    auto const version = parse_version(row[0].value_or(""));
+    if (version && is_gallery_version(*version, "9999-12-31"))
+      phase.steps.push_back(
+          remove(db, "system_metadata", "m",
+                 "m.key::text = 'version-check-state' AND m.value ->> 'releaseVersion'::text = " + literal(*row[0]),
+                 "a Gallery release that Immich would offer as an update"));
+  }
+}
+
+} // namespace
+
+constinit const Rule rules::metadata = {.needs = needs, .work = remove_notes};
+constinit const Rule rules::system_config = {.needs = needs, .work = clean_config};
+constinit const Rule rules::version_check = {.needs = needs, .work = remove_update};
+
+} // namespace gallery

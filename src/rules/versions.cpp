@@ -1,0 +1,30 @@
+// Starts of Gallery in version_history, with which Immich would compare its own version.
+#include "rules/rule.hpp"
+
+namespace gallery {
+
+namespace {
+
+void work(const Context &db, Outcome &phase) {
+  std::vector<std::string> ids;
+  std::set<Version> versions;
+  for (const auto &row : db.survey.versions) {
+    auto const version = parse_version(row.version);
+    if (version && is_gallery_version(*version, row.date)) {
+      ids.push_back(row.id);
+      versions.insert(*version);
+    }
+  }
+  if (ids.empty())
+    return;
+  std::string const range =
+      versions.size() == 1 ? versions.begin()->tag() : versions.begin()->tag() + " to " + versions.rbegin()->tag();
+  phase.steps.push_back(remove(db, "version_history", "v", "v.id::text = ANY (" + backend::array_literal(ids) + ")",
+                               "starts of Gallery " + range));
+}
+
+} // namespace
+
+constinit const Rule rules::versions = {.work = work};
+
+} // namespace gallery
