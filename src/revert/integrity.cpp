@@ -96,7 +96,7 @@ std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const
     if (!step.table.empty()) {
       changed.insert(step.table);
       for (const auto &effect : step.side_effects)
-        changed.insert(effect.table);
+        changed.emplace(effect.table);
     }
   std::vector<BrokenKey> broken;
   for (const auto &difference : drift) {
