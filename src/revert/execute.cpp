@@ -197,6 +197,9 @@ void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const st
   auto keys = keys_of(spi, survey, doubtful);
   for (const auto &entry : broken)
     keys.push_back(entry.key);
+  std::erase_if(keys, [](const ForeignKey &key) {
+    return manifest::is_gallery_table(key.table) || manifest::is_gallery_table(key.parent); // goes with the table
+  });
   auto const before = count_orphans(spi, survey, keys);
   run_steps(spi, survey, plan, doubtful, call);
   refuse_new_orphans(before, count_orphans(spi, survey, keys), call);

@@ -92,11 +92,17 @@ std::optional<ForeignKey> parse_foreign_key(std::string_view definition) {
 
 std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const std::vector<Drift> &drift) {
   std::set<std::string> changed;
+  std::set<std::string> removed; // only that makes a difference to the tables that refer to it
+  auto take = [&](std::string_view table, Change change) {
+    changed.emplace(table);
+    if (change == Change::remove)
+      removed.emplace(table);
+  };
   for (const auto &step : plan.steps)
     if (!step.table.empty()) {
-      changed.insert(step.table);
+      take(step.table, step.change);
       for (const auto &effect : step.side_effects)
-        changed.emplace(effect.table);
+        take(effect.table, effect.change);
     }
   std::vector<BrokenKey> broken;
   for (const auto &difference : drift) {
@@ -118,7 +124,7 @@ std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const
                  : difference.found.ends_with(not_valid) ? "is not valid"
                                                          : "is not enforced: its triggers are off";
     entry.mend = mending(survey, difference, *key, same);
-    entry.in_the_way = changed.contains(key->table) || changed.contains(key->parent);
+    entry.in_the_way = changed.contains(key->table) || removed.contains(key->parent);
     entry.key = std::move(*key);
     broken.push_back(std::move(entry));
   }

@@ -24,7 +24,7 @@ struct BrokenKey {
   ForeignKey key;
   std::string what; // "is missing", "is not enforced", ...
   std::string mend; // the statements that put it right
-  bool in_the_way = false; // a step changes rows of its table or of the table it refers to
+  bool in_the_way = false; // a step changes rows of its table, or deletes some that it refers to
 };
 
 std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const std::vector<Drift> &drift);
