@@ -73,12 +73,11 @@ void restore_assets(const Context &db, Outcome &phase) {
 }
 
 void remove_files(const Context &db, Outcome &phase) {
-  phase.steps.push_back(remove(
-      db, "asset_file", "f",
-      "f.\"isEdited\" AND " +
-          is_one_of("f.\"assetId\"", "SELECT e.\"assetId\" FROM " + db.t("asset_edit") +
-                                         " e GROUP BY e.\"assetId\" HAVING pg_catalog.bool_and(" + foreign() + ")"),
-      "files that Gallery's edits made"));
+  auto const assets = "SELECT e.\"assetId\" FROM " + db.t("asset_edit") + " e WHERE ";
+  phase.steps.push_back(remove(db, "asset_file", "f",
+                               "f.\"isEdited\" AND f.\"assetId\" IN (" + assets + foreign() + " EXCEPT " + assets +
+                                   "NOT (" + foreign() + "))",
+                               "files that Gallery's edits made"));
 }
 
 void remove_edits(const Context &db, Outcome &phase) {

@@ -27,9 +27,9 @@ struct Pets {
         groups(db.has("asset_face", {"personGroupId"}) && db.has("person", {"personGroupId"})),
         key(groups ? "\"personGroupId\"" : "\"personId\""), key_of_person(groups ? key : "id"),
         is_pet(typed ? "p.type::text = 'pet'" : "p.species IS NOT NULL"),
-        is_human(typed ? "p.type::text IS DISTINCT FROM 'pet'" : "p.species IS NULL"),
         pets("SELECT p." + key_of_person + " FROM " + db.t("person") + " p WHERE " + is_pet),
-        humans("SELECT p." + key_of_person + " FROM " + db.t("person") + " p WHERE " + is_human) {}
+        humans("SELECT p." + key_of_person + " FROM " + db.t("person") + " p WHERE " +
+               (typed ? "p.type::text IS DISTINCT FROM 'pet'" : "p.species IS NULL")) {}
 
   /// The keys that hold only pets: a set that is made once. NOT IN would go through all humans for each row where the
   /// server finds them too many to hash.
@@ -41,18 +41,17 @@ struct Pets {
   std::string key;           // of a face: whose it is
   std::string key_of_person; // what that refers to
   std::string is_pet;
-  std::string is_human;
   std::string pets;
   std::string humans;
 };
 
 /// Faces that pet_search lists, but for those of whom the user has made a human.
 std::string listed_faces(const Context &db, const Pets &by) {
-  std::string const list = "SELECT s.\"faceId\" FROM " + db.t("pet_search") + " s";
+  std::string list = "SELECT s.\"faceId\" FROM " + db.t("pet_search") + " s";
   if (!by.told)
     return list;
-  return list + " WHERE NOT EXISTS (SELECT FROM " + db.t("asset_face") + " b JOIN " + db.t("person") + " p ON p." +
-         by.key_of_person + " = b." + by.key + " WHERE b.id = s.\"faceId\" AND " + by.is_human + ")";
+  return list + " EXCEPT SELECT b.id FROM " + db.t("pet_search") + " l JOIN " + db.t("asset_face") +
+         " b ON b.id = l.\"faceId\" WHERE b." + by.key + " IN (" + by.humans + ")";
 }
 
 void remove_faces(const Context &db, Outcome &phase) {
@@ -63,12 +62,13 @@ void remove_faces(const Context &db, Outcome &phase) {
                              "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
   if (!by.told && !listed)
     return;
-  std::string faces = is_one_of("f." + by.key, by.only_pets());
-  if (listed)
-    faces =
-        is_one_of("f.id", listed_faces(db, by) + (by.told ? " UNION ALL SELECT b.id FROM " + db.t("asset_face") +
-                                                                " b WHERE " + is_one_of("b." + by.key, by.only_pets())
-                                                          : std::string()));
+  auto const of_pets = [&](const char *face) { return face + by.key + " IN (" + by.only_pets() + ")"; };
+  std::string faces = of_pets("f.");
+  if (listed && by.told)
+    faces = is_one_of("f.id", listed_faces(db, by) + " UNION ALL SELECT b.id FROM " + db.t("asset_face") + " b WHERE " +
+                                  of_pets("b."));
+  else if (listed)
+    faces = is_one_of("f.id", listed_faces(db, by));
   phase.steps.push_back(remove(db, "asset_face", "f", faces, "faces of pets, which Immich would show as people"));
 }
 
@@ -85,11 +85,9 @@ void remove_groups(const Context &db, Outcome &phase) {
 /// Their groups are gone with the step before; what is left are pets that share a group with a human.
 void remove_people(const Context &db, Outcome &phase) {
   if (Pets const by(db); by.told)
-    phase.steps.push_back(
-        remove(db, "person", "p",
-               by.is_pet +
-                   (by.groups ? " AND " + is_one_of("p." + by.key_of_person, by.pets + " INTERSECT " + by.humans) : ""),
-               by.groups ? "pets that share a group with people" : "pets that Gallery keeps as people"));
+    phase.steps.push_back(remove(
+        db, "person", "p", by.groups ? by.is_pet + " AND p." + by.key_of_person + " IN (" + by.humans + ")" : by.is_pet,
+        by.groups ? "pets that share a group with people" : "pets that Gallery keeps as people"));
 }
 
 } // namespace

@@ -74,8 +74,9 @@ Step remove(const Context &db, const std::string &table, const std::string &alia
 Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
             const std::string &others, const std::string &condition, const std::string &reason);
 
-/// A condition: the column is one of the keys that the query `keys` gives. The keys are an array made once, so that the
-/// server looks rows up by the column's index whatever its statistics say: rows to clean are few beside those to keep.
+/// A condition: the column, a primary key of its own, is one of the keys that the query `keys` gives. The keys are an
+/// array made once, so that the server looks rows up by the index whatever its statistics say: rows to clean are few
+/// beside those to keep. For any other column it may go through the array for each row: there, IN.
 std::string is_one_of(const std::string &column, const std::string &keys);
 
 /// ARRAY of the names, as an SQL literal.

@@ -60,7 +60,7 @@ void remove_emptied(const Context &db, Outcome &phase) {
 void remove_assets(const Context &db, Outcome &phase) {
   if (says_space(db))
     phase.steps.push_back(remove(db, "shared_link_asset", "s",
-                                 is_one_of("s.\"sharedLinkId\"", links_that_keep(db, true)) +
+                                 "s.\"sharedLinkId\" IN (" + links_that_keep(db, true) + ")" +
                                      " AND EXISTS (SELECT FROM " + db.t("shared_link") + " l, " + db.t("asset") +
                                      " a WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND " +
                                      of_others(db) + ")",

@@ -233,6 +233,8 @@ SQL
 		my ($query) = $plan =~ /Query Text: (.*)/;
 		my ($cost) = $plan =~ /cost=[\d.]+\.\.([\d.]+)/;
 		push @dear, sprintf('%.0f: %s', $cost, substr($query, 0, 3000)) if defined $cost && $cost > $dearest;
+		# The server takes any array for short, and may go through it for each row where the column is no key of its own.
+		push @dear, $query if $query && $query =~ /(?!\.id )\.\S+ = ANY \(ARRAY\(SELECT/;
 	}
 	cmp_ok(scalar(@plans), '>', 100, "$generation: statements are seen");
 	is_deeply(\@dear, [], "$generation: none costs more than in proportion");
