@@ -5,7 +5,7 @@ EXTENSION = gallery_revert
 EXTVERSION := $(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' META.json)
 
 MODULE_big = $(EXTENSION)
-SOURCES = $(wildcard src/*.cpp src/backend/*.cpp src/manifest/*.cpp src/revert/*.cpp src/rules/*.cpp)
+SOURCES = $(wildcard src/*.cpp src/*/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 DATA = $(wildcard $(EXTENSION)--*.sql)
 
@@ -49,7 +49,7 @@ isolation-check:
 	test/lib/isolation $(dir $(PGXS))../test/isolation/pg_isolation_regress $(ISOLATION)
 
 # What needs no server: tested with GoogleTest.
-SERVERLESS = test/fuzz/targets.cpp src/revert/version.cpp src/revert/ledger.cpp src/revert/definition.cpp src/manifest/manifest.cpp
+SERVERLESS = test/fuzz/targets.cpp src/database/version.cpp src/database/ledger.cpp src/database/definition.cpp src/manifest/manifest.cpp
 UNIT_SOURCES = $(wildcard test/unit/*.cpp) $(SERVERLESS)
 build/unit: $(UNIT_SOURCES) $(wildcard src/*/*.hpp test/fuzz/*.hpp src/manifest/*.inc)
 	mkdir -p build

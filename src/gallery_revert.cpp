@@ -1,9 +1,9 @@
 // The module: magic block, _PG_init and the SQL-callable functions. Nothing else in the project is extern "C".
 #include "backend/compat.hpp"
 #include "backend/guard.hpp"
-#include "revert/execute.hpp"
+#include "run/table_locks.hpp"
 #include "revert/revert.hpp"
-#include "revert/show.hpp"
+#include "answers/show.hpp"
 #include "settings.hpp"
 
 namespace {

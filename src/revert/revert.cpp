@@ -4,10 +4,12 @@
 #include "backend/guard.hpp"
 #include "backend/locks.hpp"
 #include "backend/write_watch.hpp"
-#include "revert/checks.hpp"
-#include "revert/session.hpp"
-#include "revert/situation.hpp"
-#include "revert/verify.hpp"
+#include "plan/own_drift.hpp"
+#include "readiness/checks.hpp"
+#include "database/session.hpp"
+#include "readiness/situation.hpp"
+#include "run/table_locks.hpp"
+#include "run/verify.hpp"
 
 namespace gallery {
 

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "backend/guard.hpp"
-#include "revert/identity.hpp"
+#include "database/identity.hpp"
 #include "rules/step.hpp"
 
 #include <initializer_list>

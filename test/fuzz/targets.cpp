@@ -2,9 +2,9 @@
 #include "targets.hpp"
 
 #include "manifest/manifest.hpp"
-#include "revert/definition.hpp"
-#include "revert/ledger.hpp"
-#include "revert/version.hpp"
+#include "database/definition.hpp"
+#include "database/ledger.hpp"
+#include "database/version.hpp"
 
 #include <algorithm>
 #include <array>

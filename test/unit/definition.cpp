@@ -1,5 +1,5 @@
 // Definitions as the server prints them.
-#include "revert/definition.hpp"
+#include "database/definition.hpp"
 
 #include <gtest/gtest.h>
 

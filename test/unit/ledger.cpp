@@ -1,6 +1,6 @@
 // The ledger: timestamps, the migrator's order, and the smallest repair of a wrong one (checked against trying
 // everything).
-#include "revert/ledger.hpp"
+#include "database/ledger.hpp"
 
 #include <gtest/gtest.h>
 

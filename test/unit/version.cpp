@@ -1,5 +1,5 @@
 // Versions: reading, writing, order.
-#include "revert/version.hpp"
+#include "database/version.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,28 @@
+// The plan: the ordered steps from a survey to a stock Immich.
+#pragma once
+
+#include "database/evidence.hpp"
+#include "rules/step.hpp"
+
+namespace gallery {
+
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<Remark> remarks;
+  std::vector<FoundObject> objects;   // Gallery's objects that go
+  std::vector<std::string> ledgers;   // Gallery's own ledger and its lock table, where they are
+  std::set<TableName> restored;       // columns of Immich's that a step puts back
+  std::vector<Stranger> strangers;    // objects of a name of Gallery's that are not Gallery's
+  const manifest::ImmichRelease *target = nullptr;
+};
+
+/// What is to be known of the rows of a step: whether there are any, or how many.
+enum class Rows { any, counted };
+
+/// The steps. Those that would change no row are left out.
+Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
+
+/// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.
+std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan);
+
+} // namespace gallery

@@ -1,0 +1,48 @@
+// The checks before a revert. Each gives a finding; gallery_revert() enforces the blocked ones, gallery_revert_check()
+// shows them all: the same code for both.
+#pragma once
+
+#include "readiness/call.hpp"
+#include "readiness/finding.hpp"
+#include "readiness/integrity.hpp"
+
+namespace gallery {
+
+/// 1: a primary server, a read-write READ COMMITTED transaction, triggers on.
+Finding check_transaction(const Call &call);
+/// 2: gallery.revert_token, set in this session. `consequence` is the sentence that says what the token accepts.
+Finding check_token(const char *consequence);
+
+/// What the token of a revert accepts.
+inline constexpr const char *revert_consequence =
+    "A revert removes for good what only Gallery knows: spaces, groups, pets and the like.";
+/// 3: exactly one ledger. Sets `ledger` where ok.
+Finding check_ledger(const backend::Spi &spi, Ledger &ledger);
+/// 4: every name in the ledgers is known.
+Finding check_migrations(const Identity &identity);
+/// 5: Immich's migrator will accept what is left of the ledger.
+Finding check_prefix(const Identity &identity);
+/// 5: the target, chosen or set, ships every migration in the ledger. Sets `target` where ok.
+Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target);
+/// 6: everything of Immich's and Gallery's, and of the tables `also`, belongs to the ledger's owner and runs nobody
+/// else's code.
+Finding check_ownership(const Survey &survey, const Evidence &evidence, const std::vector<std::string> &also = {});
+/// 6: what is called as something of Gallery's that rules read is as Gallery makes it.
+Finding check_evidence(const Survey &survey, const Evidence &evidence);
+/// 6: nothing in the schemas that Immich's functions search can be run in place of what they mean.
+Finding check_shadows(const Survey &survey);
+/// 7: every file path is on disk.
+Finding check_paths(const backend::Spi &spi, const Survey &survey);
+/// 8: no other client is connected to this database.
+Finding check_sessions(const backend::Spi &spi, const Call &call);
+/// The server's lock table has room for what a revert takes. Only a warning: how far it grows beyond its size is the
+/// server's own affair, and who meets its end has lost nothing.
+Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// 9: nothing that neither Gallery nor Immich made depends on what goes.
+Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
+/// 9: the foreign keys that steps rely on hold. Keys elsewhere are a warning.
+Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken);
+/// Objects with a name of Gallery's that are not Gallery's: left alone, with a warning.
+Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers);
+
+} // namespace gallery

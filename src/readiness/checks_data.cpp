@@ -1,0 +1,174 @@
+// The checks of the data: file paths, foreign keys, and what depends on what goes.
+#include "backend/guard.hpp"
+#include "readiness/checks.hpp"
+
+#include <algorithm>
+
+extern "C" {
+#include "catalog/pg_class.h"
+}
+
+namespace gallery {
+
+using backend::identifier;
+using backend::literal;
+using backend::qualified;
+
+namespace {
+
+struct PathColumn {
+  const char *label;
+  const char *table;
+  const char *column;
+};
+
+constexpr PathColumn path_columns[] = {
+    {"originals", "asset", "originalPath"},
+    {"encoded videos", "asset", "encodedVideoPath"},
+    {"files", "asset_file", "path"},
+    {"person thumbnails", "person", "thumbnailPath"},
+    {"profile images", "user", "profileImagePath"},
+};
+
+/// What the path of a file in S3 looks like: one of Immich's folders first, with no media location before it.
+constexpr const char *s3_key =
+    "^(upload|library|thumbs|encoded-video|profile)/(?!(upload|library|thumbs|encoded-video|profile|backups)/)";
+
+std::string text(const backend::Field &field) {
+  return field.value_or(std::string());
+}
+
+} // namespace
+
+Finding check_paths(const backend::Spi &spi, const Survey &survey) {
+  std::vector<std::string> lines;
+  bool in_s3 = false;
+  for (const auto &path : path_columns) {
+    if (!survey.has_column(path.table, path.column))
+      continue;
+    auto const column = identifier(path.column);
+    auto const source = " FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " +
+                        column + " NOT LIKE '/%'";
+    auto const row =
+        spi.query("SELECT count(*), coalesce(bool_or(" + column + " ~ " + literal(s3_key) + "), false)" + source).at(0);
+    if (row[0] == "0")
+      continue;
+    in_s3 = in_s3 || row[1] == "t";
+    std::string line = text(row[0]) + ' ' + path.label + ", for example";
+    for (const auto &example : spi.query("SELECT " + column + source + " ORDER BY " + column + " LIMIT 3"))
+      line += " \"" + text(example[0]) + '"';
+    lines.push_back(std::move(line));
+  }
+  Finding finding;
+  finding.name = "paths";
+  if (lines.empty()) {
+    finding.message = "every file path is on disk";
+    return finding;
+  }
+  finding.status = Status::blocked;
+  finding.sqlstate = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+  finding.detail = list_lines(lines);
+  if (in_s3) {
+    finding.message = "some files are in S3, where Immich cannot read them";
+    finding.hint = "Start Gallery, let it migrate its storage from S3 back to disk, wait until that is "
+                   "done, stop Gallery, then run gallery_revert() again.";
+  } else {
+    finding.message = "some file paths do not start with \"/\"";
+    finding.hint = "They look like those of a relative media location. Start Gallery once with IMMICH_MEDIA_LOCATION "
+                   "set to the absolute "
+                   "path of the same folder, so that it rewrites them, then run gallery_revert() again.";
+  }
+  return finding;
+}
+
+Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  Finding finding;
+  finding.name = "dependents";
+  finding.message = "nothing else depends on Gallery's objects";
+  std::string roots;
+  auto add_root = [&](Oid class_oid, Oid oid, int column) {
+    roots += (roots.empty() ? "(" : ", (") + std::to_string(class_oid) + "::oid, " + std::to_string(oid) + "::oid, " +
+             std::to_string(column) + ")";
+  };
+  for (const auto &object : plan.objects)
+    add_root(object.class_oid, object.oid, object.column);
+  for (const auto &table : plan.ledgers)
+    add_root(RelationRelationId, survey.relations.at(table).oid, 0);
+  if (roots.empty())
+    return finding;
+  // What is part of a doomed object (its type, indexes, constraints, triggers ...) goes with it, and so on. Of a column
+  // on one of Immich's tables only its default and its NOT NULL are part; an index or a constraint over it that is not
+  // Gallery's is somebody's.
+  std::string const sql =
+      "WITH RECURSIVE root (classid, objid, objsubid) AS (VALUES " + roots +
+      "), doomed (classid, objid, objsubid) AS ("
+      " SELECT * FROM root UNION"
+      " SELECT d.classid, d.objid, d.objsubid FROM doomed o JOIN pg_depend d ON d.refclassid = o.classid AND "
+      "d.refobjid = o.objid"
+      " AND (o.objsubid = 0 OR d.refobjsubid = o.objsubid) WHERE d.deptype IN ('a', 'i', 'P', 'S')"
+      " AND (o.objsubid = 0 OR d.classid = 'pg_attrdef'::regclass OR EXISTS"
+      " (SELECT FROM pg_constraint k WHERE d.classid = 'pg_constraint'::regclass AND k.oid = d.objid AND k.contype = "
+      "'n')))"
+      " SELECT DISTINCT CASE WHEN w.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)"
+      " ELSE pg_describe_object('pg_class'::regclass, w.ev_class, 0) END || ' depends on ' ||"
+      " pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid)"
+      " FROM doomed o JOIN pg_depend d ON d.refclassid = o.classid AND d.refobjid = o.objid AND (o.objsubid = 0 OR "
+      "d.refobjsubid = o.objsubid)"
+      " LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid"
+      " WHERE d.deptype IN ('n', 'a', 'x') AND NOT EXISTS (SELECT FROM doomed p WHERE p.classid = d.classid AND "
+      "p.objid = d.objid"
+      " AND (p.objsubid = 0 OR p.objsubid = d.objsubid))"
+      " UNION SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) || ' belongs to ' ||"
+      " pg_describe_object(d.refclassid, d.refobjid, 0) FROM root r JOIN pg_depend d ON d.classid = r.classid AND "
+      "d.objid = r.objid"
+      " WHERE d.deptype = 'e' ORDER BY 1";
+  std::vector<std::string> lines;
+  for (const auto &row : spi.query(sql))
+    lines.push_back(text(row[0]));
+  if (lines.empty())
+    return finding;
+  finding.status = Status::blocked;
+  finding.sqlstate = ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST;
+  finding.message = "objects that neither Gallery nor Immich made depend on Gallery's objects";
+  finding.detail = list_lines(lines);
+  finding.hint = "They are yours or another tool's, so nothing is dropped. Keep their definitions (pg_dump "
+                 "--schema-only), drop them, then run "
+                 "gallery_revert() again.";
+  return finding;
+}
+
+Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken) {
+  constexpr const char *name = "keys";
+  std::vector<ForeignKey> keys;
+  bool in_the_way = false;
+  for (const auto &entry : broken) {
+    keys.push_back(entry.key);
+    in_the_way = in_the_way || entry.in_the_way;
+  }
+  if (broken.empty())
+    return ok(name, "Immich's foreign keys are all there and enforced");
+  auto const orphans = count_orphans(spi, survey, keys);
+  std::vector<std::string> lines;
+  std::vector<std::string> statements;
+  for (const auto &entry : broken) {
+    if (in_the_way && !entry.in_the_way)
+      continue;
+    auto const found = orphans.find(entry.key.table + '.' + entry.key.name);
+    lines.push_back("key " + quoted(entry.key.name) + " of table " + quoted(entry.key.table) + ' ' + entry.what +
+                    (found == orphans.end() ? std::string()
+                                            : " (" + std::to_string(found->second) + " rows point to nothing)"));
+    if (std::find(statements.begin(), statements.end(), entry.mend) == statements.end())
+      statements.push_back(entry.mend);
+  }
+  std::string const hint = "Look at the rows that point to nothing, if any. Then, as the owner or a superuser:\n" +
+                           list_lines(statements);
+  auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                         "foreign keys of Immich's do not hold where rows have to be deleted", list_lines(lines), hint);
+  if (!in_the_way) {
+    finding.status = Status::warning;
+    finding.message = "foreign keys of Immich's do not hold";
+  }
+  return finding;
+}
+
+} // namespace gallery

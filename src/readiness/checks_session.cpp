@@ -1,0 +1,128 @@
+// The checks of the transaction, the token, other sessions and the server.
+#include "readiness/checks.hpp"
+
+#include "settings.hpp"
+
+extern "C" {
+#include "access/twophase.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/trigger.h"
+#include "storage/lock.h"
+}
+
+namespace gallery {
+
+Finding check_transaction(const Call &call) {
+  constexpr const char *name = "transaction";
+  // None of these can raise: they read the session's own state.
+  if (RecoveryInProgress())
+    return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "this server is a standby and cannot be changed", "",
+                   std::string("Connect to the primary server and run ") + call.function +
+                       "() there; the standby follows.");
+  if (XactReadOnly)
+    return blocked(name, ERRCODE_READ_ONLY_SQL_TRANSACTION, "the transaction is read only", "",
+                   "Use a read-write transaction: BEGIN READ WRITE;");
+  if (IsolationUsesXactSnapshot())
+    return blocked(name, ERRCODE_ACTIVE_SQL_TRANSACTION, "the transaction is not READ COMMITTED",
+                   "An older snapshot would not see what other sessions did before the locks were taken.",
+                   "Start again: ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED;");
+  if (SessionReplicationRole != SESSION_REPLICATION_ROLE_ORIGIN)
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "session_replication_role is not origin",
+                   "With triggers off, deletes would leave rows behind that point to nothing.",
+                   "Run: SET session_replication_role = origin;");
+  return ok(name, "a read-write READ COMMITTED transaction on a primary server");
+}
+
+Finding check_token(const char *consequence) {
+  constexpr const char *name = "token";
+  constexpr const char *hint =
+      "Look at SELECT * FROM gallery_revert_plan(); first, make a dump, then run: SET gallery.revert_token = "
+      "'i_accept_data_loss';";
+  switch (settings::token()) {
+  case settings::Token::missing:
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token is not set", consequence, hint);
+  case settings::Token::wrong:
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token has a wrong value", consequence, hint);
+  case settings::Token::standing:
+    return blocked(
+        name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token was not set in this session",
+        "Its value comes from the configuration file, the database or the role, where it would hold for every session.",
+        hint);
+  case settings::Token::accepted:
+    break;
+  }
+  return ok(name, "gallery.revert_token is set in this session");
+}
+
+Finding check_sessions(const backend::Spi &spi, const Call &call) {
+  constexpr const char *name = "sessions";
+  std::vector<std::string> clients;
+  // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
+  for (const auto &row : spi.query(
+           "SELECT 'pid ' || pid || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
+           " coalesce(usename, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
+           " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change), '')"
+           " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+           " AND leader_pid IS DISTINCT FROM pg_backend_pid()"
+           " AND coalesce(backend_type = 'client backend', usename IS NOT NULL) ORDER BY pid"))
+    clients.push_back(row[0].value_or(""));
+  if (clients.empty())
+    return ok(name, "no other client is connected to this database");
+  auto finding =
+      blocked(name, ERRCODE_OBJECT_IN_USE,
+              std::to_string(clients.size()) + (clients.size() == 1 ? " other client is" : " other clients are") +
+                  " connected to this database",
+              list_lines(clients),
+              "Stop Immich and Gallery (docker compose stop immich-server immich-machine-learning), " + call.again() +
+                  ". To go on all the same: SET gallery.revert_ignore_sessions = on;");
+  if (settings::ignore_sessions())
+    finding.status = Status::warning;
+  return finding;
+}
+
+Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
+  constexpr const char *name = "lock table";
+  auto list = [](const std::vector<Oid> &oids) {
+    std::string text = "'{";
+    for (Oid oid : oids)
+      text += (text.size() > 2 ? "," : "") + std::to_string(oid);
+    return text + "}'::oid[]";
+  };
+  std::vector<Oid> going;
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == manifest::Kind::Table)
+      going.push_back(object.oid);
+  // Each table with its indexes and its TOAST table; what is dropped with a table, one lock for each part of it; and
+  // what the statements themselves read.
+  constexpr std::int64_t catalogs = 100;
+  auto const counts = spi.query(
+      "SELECT (SELECT count(*) + sum(CASE WHEN c.reltoastrelid = 0::oid THEN 0 ELSE 2 END) + sum((SELECT count(*) FROM"
+      " pg_index i WHERE i.indrelid = c.oid)) FROM pg_class c WHERE c.oid = ANY (" +
+      list(relations_to_lock(survey, plan)) +
+      ")), (WITH RECURSIVE part (classid, objid) AS (SELECT 'pg_class'::regclass::oid, u FROM unnest(" + list(going) +
+      ") u UNION SELECT d.classid, d.objid FROM part p JOIN pg_depend d ON d.refclassid = p.classid AND"
+      " d.refobjid = p.objid WHERE d.deptype IN ('a', 'i')) SELECT count(*) FROM part WHERE classid <>"
+      " 'pg_class'::regclass::oid), (SELECT count(*) FROM (SELECT DISTINCT locktype, database, relation, page, tuple,"
+      " virtualxid, transactionid, classid, objid, objsubid FROM pg_locks WHERE NOT fastpath) l)")[0];
+  auto const needed = catalogs + std::stoll(counts.at(0).value_or("0")) + std::stoll(counts.at(1).value_or("0"));
+  auto const taken = std::stoll(counts.at(2).value_or("0"));
+  // As the server itself sizes it.
+  std::int64_t const transactions = std::int64_t{MaxBackends} + max_prepared_xacts;
+  auto const room = transactions * max_locks_per_xact;
+  if (needed + taken <= room)
+    return ok(name, "the server's lock table has room for a revert");
+  constexpr std::int64_t step = 64;
+  auto const enough = ((needed + taken) / transactions / step + 1) * step;
+  Finding finding;
+  finding.name = name;
+  finding.status = Status::warning;
+  finding.message = "the server's lock table may be too small";
+  finding.detail = "It has room for " + std::to_string(room) + " locks, of which " + std::to_string(taken) +
+                   " are taken; a revert may need " + std::to_string(needed) + '.';
+  finding.hint =
+      "Run: ALTER SYSTEM SET max_locks_per_transaction = " + std::to_string(enough) + "; then restart PostgreSQL.";
+  return finding;
+}
+
+} // namespace gallery

@@ -1,0 +1,147 @@
+// The loop over the steps, what keeps rows from them, and the server's row counters.
+#include "run/execute.hpp"
+
+#include "backend/guard.hpp"
+#include "backend/local_settings.hpp"
+#include "backend/locks.hpp"
+#include "readiness/checks.hpp"
+#include "settings.hpp"
+
+extern "C" {
+#include "catalog/pg_trigger.h"
+}
+
+namespace gallery {
+
+namespace {
+
+std::string meddler_hint(const Call &call) {
+  return "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, " + call.again() + '.';
+}
+
+/// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
+constexpr std::int64_t report_every = 5000;
+
+/// The tables where a step could change fewer rows than it names without an error, because something that is not
+/// Immich's decides row by row: a rule, a trigger that runs before, a child table with its own. Everywhere else the
+/// server changes every row that matches or fails, so nothing needs to be looked up again.
+std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey) {
+  std::vector<std::string> triggers;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Trigger)
+      triggers.emplace_back(fact.name);
+  std::set<std::string> tables;
+  for (auto &row :
+       spi.query("SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace ="
+                 " (SELECT oid FROM pg_namespace WHERE nspname = " +
+                 backend::literal(survey.schema()) +
+                 ") AND (c.relhasrules OR c.relhassubclass OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid"
+                 " AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND (g.tgtype & " +
+                 std::to_string(TRIGGER_TYPE_BEFORE) + ") <> 0 AND g.tgname <> ALL (" +
+                 backend::array_literal(triggers) + ")))"))
+    tables.insert(row[0].value_or(""));
+  return tables;
+}
+
+std::string count_of(const backend::Spi &spi, const Step &step) {
+  return spi.query("SELECT count(*) " + step.matching).at(0)[0].value_or("");
+}
+
+/// Is the error one that another session causes, which changes the catalog without a lock on a table?
+bool is_interference(const ErrorData &error) {
+  constexpr std::string_view concurrently = "tuple concurrently";
+  return error.sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || error.sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+         (error.sqlerrcode == ERRCODE_INTERNAL_ERROR && error.message != nullptr &&
+          std::string_view(error.message).starts_with(concurrently));
+}
+
+std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &call) {
+  std::string why;
+  try {
+    return spi.execute(step.statement);
+  } catch (const backend::ServerError &error) {
+    if (!is_interference(*error.data))
+      throw;
+    why = error.what();
+  }
+  throw backend::Refusal(ERRCODE_LOCK_NOT_AVAILABLE, "another session got in the way of a step",
+                         "Step: " + step.phase + ", " + step.object + ". The server says: " + why + '.',
+                         "Nothing has changed. Find that session with: SELECT pid, application_name, query FROM "
+                         "pg_stat_activity; end it or wait, " +
+                             call.again() + '.');
+}
+
+/// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing. Those that did
+/// so before are not the steps' doing.
+void refuse_new_orphans(const std::map<std::string, std::int64_t> &before,
+                        const std::map<std::string, std::int64_t> &after, const Call &call) {
+  for (const auto &[key, count] : after) {
+    auto const start = before.find(key);
+    if (count <= (start == before.end() ? 0 : start->second))
+      continue;
+    auto const dot = key.find('.');
+    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                           std::to_string(count) + " rows of table \"" + key.substr(0, dot) +
+                               "\" would point to nothing",
+                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint(call));
+  }
+}
+
+void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::set<std::string> &doubtful,
+               const Call &call) {
+  backend::LocalSettings local;
+  local.set("search_path", survey.path_setting());
+  auto const started = backend::clock_milliseconds();
+  auto next_report = started + report_every;
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) {
+    auto &step = plan.steps[i];
+    backend::check_for_interrupts();
+    if (auto const now = backend::clock_milliseconds(); now >= next_report) {
+      backend::report(NOTICE, "step " + std::to_string(i + 1) + " of " + std::to_string(plan.steps.size()) + " (" +
+                                  step.phase + ": " + step.object + "), " + std::to_string((now - started) / 1000) +
+                                  " s so far");
+      next_report = now + report_every;
+    }
+    auto const expected = doubtful.contains(step.table) ? count_of(spi, step) : std::string();
+    auto const changed = std::to_string(run_step(spi, step, call));
+    if (!step.table.empty())
+      step.rows = std::stoll(changed);
+    if (!expected.empty() && changed != expected)
+      throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                             "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
+                                 (step.change == Change::remove ? "deleted" : "changed"),
+                             "The step is: " + step.reason + '.', meddler_hint(call));
+  }
+}
+
+} // namespace
+
+void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+             const Call &call) {
+  auto const doubtful = meddled_with(spi, survey);
+  auto keys = keys_of(spi, survey, doubtful);
+  for (const auto &entry : broken)
+    keys.push_back(entry.key);
+  std::erase_if(keys, [](const ForeignKey &key) {
+    return manifest::is_gallery_table(key.table) || manifest::is_gallery_table(key.parent); // goes with the table
+  });
+  auto const before = count_orphans(spi, survey, keys);
+  run_steps(spi, survey, plan, doubtful, call);
+  refuse_new_orphans(before, count_orphans(spi, survey, keys), call);
+}
+
+RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
+  RowCounters counters;
+  for (const auto &row :
+       spi.query("SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
+                 "::name THEN c.relname::text ELSE n.nspname::text || '.' || c.relname::text END,"
+                 " pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
+                 " pg_stat_get_xact_tuples_deleted(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                 " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog',"
+                 " 'information_schema')"))
+    counters[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), std::stoll(row[2].value_or("0")),
+                                     std::stoll(row[3].value_or("0"))};
+  return counters;
+}
+
+} // namespace gallery

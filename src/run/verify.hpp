@@ -1,0 +1,21 @@
+// The proof before commit: what is left is a stock Immich, and nothing else was changed.
+#pragma once
+
+#include "run/execute.hpp"
+#include "database/native.hpp"
+
+namespace gallery {
+
+/// What to compare the result with: the state before the steps.
+struct Before {
+  int migrations = 0; // of Immich's in the ledger, which must be as many afterwards
+  RowCounters counters;
+  std::vector<Drift> drift; // how the database already differed from Immich's schema, Gallery's own doing aside
+};
+
+/// Throws 55000 with every difference: Gallery objects left over, ledger not the first names in order, a catalog that
+/// differs from Immich's otherwise than before by this transaction's doing, rows of Immich's tables changed otherwise
+/// than the steps say. `done` is the plan that ran.
+void verify(const backend::Spi &spi, const Survey &after, const Plan &done, const Before &before);
+
+} // namespace gallery
