@@ -78,8 +78,8 @@ void remove_groups(const Context &db, Outcome &phase) {
     return;
   phase.steps.push_back(
       remove(db, "person_group", "g", is_one_of("g.id", by.only_pets()), "groups of people that hold only pets"));
-  auto const pets = db.spi.query("SELECT count(*) FROM " + db.t("person") + " p WHERE " + by.is_pet).at(0)[0];
-  phase.steps.back().side_effects.push_back({"person", Change::remove, {}, std::stoll(pets.value_or("0"))});
+  phase.steps.back().side_effects.push_back(
+      at_most(db, "person", Change::remove, by.typed ? "x.type::text = 'pet'" : "x.species IS NOT NULL"));
 }
 
 /// Their groups are gone with the step before; what is left are pets that share a group with a human.

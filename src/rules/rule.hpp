@@ -74,6 +74,9 @@ Step remove(const Context &db, const std::string &table, const std::string &alia
 Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
             const std::string &others, const std::string &condition, const std::string &reason);
 
+/// A side effect on at most as many rows x as there are now `FROM table x WHERE condition`: what goes along by a key.
+SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition);
+
 /// A condition: the column, a primary key of its own, is one of the keys that the query `keys` gives. The keys are an
 /// array made once, so that the server looks rows up by the index whatever its statistics say: rows to clean are few
 /// beside those to keep. For any other column it may go through the array for each row: there, IN.
