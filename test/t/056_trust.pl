@@ -123,15 +123,15 @@ sub hooks
 	my $int = $count->('evil', 'text', 'int', 'RETURN 1;');
 	my $trigger = $count->('evil', '', 'trigger', 'IF TG_OP = \'DELETE\' THEN RETURN OLD; END IF; RETURN NEW;');
 	return (
-		[ 'the predicate of an index', "$int CREATE INDEX evil ON public.%t (%c) WHERE public.evil(%c) = 1;" ],
-		[ 'the expression of an index', "$int CREATE INDEX evil ON public.%t (public.evil(%c));" ],
-		[ 'a statistics object', "$int CREATE STATISTICS public.evil_statistics ON (public.evil(%c)) FROM public.%t; ANALYZE public.%t;" ],
+		[ 'the predicate of an index', "$int CREATE INDEX evil ON public.%t (%c) WHERE public.evil('x') = 1;" ],
+		[ 'the expression of an index', "$int CREATE INDEX evil ON public.%t ((public.evil('x') + length(%c)));" ],
+		[ 'a statistics object', "$int CREATE STATISTICS public.evil_statistics ON (public.evil('x') + length(%c)), (public.evil(%c)) FROM public.%t; ANALYZE public.%t;" ],
 		[ 'a default', "$int ALTER TABLE public.%t ADD evil int DEFAULT public.evil('x');" ],
-		[ 'a generated column', "$int ALTER TABLE public.%t ADD evil int GENERATED ALWAYS AS (public.evil(%c)) STORED;" ],
-		[ 'a check constraint', "$int ALTER TABLE public.%t ADD CONSTRAINT evil CHECK (public.evil(%c) = 1);" ],
+		[ 'a generated column', "$int ALTER TABLE public.%t ADD evil int GENERATED ALWAYS AS (public.evil('x') + public.evil(%c)) STORED;" ],
+		[ 'a check constraint', "$int ALTER TABLE public.%t ADD CONSTRAINT evil CHECK (public.evil('x') + public.evil(%c) = 2);" ],
 		[ 'a domain', "$int CREATE DOMAIN public.evil_domain AS text CHECK (public.evil(VALUE) = 1); ALTER TABLE public.%t ADD evil public.evil_domain DEFAULT 'x';" ],
-		[ 'a policy', "$int CREATE POLICY evil ON public.%t USING (public.evil(%c) = 1); ALTER TABLE public.%t ENABLE ROW LEVEL SECURITY; ALTER TABLE public.%t FORCE ROW LEVEL SECURITY;" ],
-		[ 'a rule', "$int CREATE RULE evil AS ON DELETE TO public.%t WHERE public.evil(OLD.%c) = 0 DO INSTEAD NOTHING;" ],
+		[ 'a policy', "$int CREATE POLICY evil ON public.%t USING (public.evil('x') + public.evil(%c) = 2); ALTER TABLE public.%t ENABLE ROW LEVEL SECURITY; ALTER TABLE public.%t FORCE ROW LEVEL SECURITY;" ],
+		[ 'a rule', "$int CREATE RULE evil AS ON DELETE TO public.%t WHERE public.evil('x') + public.evil(OLD.%c) = 0 DO INSTEAD NOTHING;" ],
 		[ 'a trigger before each row', "$trigger CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON public.%t FOR EACH ROW EXECUTE FUNCTION public.evil();" ],
 		[ 'a trigger after a statement', "$trigger CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t FOR EACH STATEMENT EXECUTE FUNCTION public.evil();" ],
 		[ 'a deferred trigger', "$trigger CREATE CONSTRAINT TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.evil();" ]);
@@ -189,7 +189,7 @@ foreach my $owner ('immich', 'superuser')
 		  . 'CREATE OPERATOR public.|| (LEFTARG = name, RIGHTARG = name, FUNCTION = public.evil_concat);',
 		%as, base => $_) foreach ('Immich', 'Gallery v4.57', 'Gallery v5.9');
 	plant('a second ledger in a schema of his own', 'CREATE SCHEMA evil; CREATE TABLE evil.kysely_migrations (name text, "timestamp" text);'
-		  . evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . 'CREATE INDEX ON evil.kysely_migrations (name) WHERE public.evil(name) = 1;',
+		  . evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . 'CREATE INDEX ON evil.kysely_migrations (name) WHERE public.evil(\'x\') = 1;',
 		%as, base => $_, before => 'GRANT CREATE ON DATABASE :"DBNAME" TO mallory;') foreach ('Immich', 'Gallery v5.9');
 	plant('a key that cascades to a table of his own', evil('mallory', 'evil', '', 'trigger', 'RETURN OLD;')
 		  . 'CREATE TABLE public.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE); INSERT INTO public.notes SELECT id FROM public.asset_face;'
@@ -199,12 +199,12 @@ foreach my $owner ('immich', 'superuser')
 		  . "CREATE TRIGGER evil AFTER DELETE OR UPDATE ON public.$_ FOR EACH STATEMENT EXECUTE FUNCTION public.evil();",
 		%as, base => 'Gallery v4.57', before => "GRANT TRIGGER ON public.$_ TO mallory;") foreach qw(asset_face kysely_migrations person);
 	plant('a function that an index of Immich\'s calls', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;'), %as, base => 'Gallery v4.57',
-		before => "CREATE FUNCTION public.evil(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'; CREATE INDEX evil ON public.$_ ((public.evil(name::text))); ALTER FUNCTION public.evil(text) OWNER TO mallory;")
+		before => "CREATE FUNCTION public.evil(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'; CREATE INDEX evil ON public.$_ ((public.evil('x') + length(name::text))); ALTER FUNCTION public.evil(text) OWNER TO mallory;")
 	  foreach qw(kysely_migrations person);
 	plant('an event trigger', evil('mallory', 'evil', '', 'event_trigger', '') . 'CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION public.evil();', %as, base => 'Gallery v4.57', refused => 1);
 	plant('a foreign table', 'CREATE FOREIGN TABLE public.gallery_migrations (name text, "timestamp" text) SERVER nowhere;', %as, base => 'Immich',
 		before => 'CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw; GRANT USAGE ON FOREIGN SERVER nowhere TO mallory;');
-	plant('a table that inherits from Immich\'s', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . "CREATE INDEX ON public.heir (name) WHERE public.evil(name::text) = 1;",
+	plant('a table that inherits from Immich\'s', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . "CREATE INDEX ON public.heir (name) WHERE public.evil('x') = 1;",
 		%as, base => 'Gallery v4.57', before => "CREATE TABLE public.heir () INHERITS (public.$_); ALTER TABLE public.heir OWNER TO mallory;") foreach qw(kysely_migrations person);
 }
 
@@ -241,7 +241,7 @@ foreach my $table (sort keys %on)
 	  ([ 'current_database', 'name', q('x') ], [ 'pg_backend_pid', 'int', 1 ], [ 'now', 'timestamptz', 'clock_timestamp()' ], [ 'pg_get_userbyid', 'name', q('x') ]);
 	plant("$table with a function that changes settings of the session", evil('immich', 'evil', 'text', 'int', $leave) . $planted
 		  . evil('immich', 'coalesce_text', 'name, text', 'boolean', 'RETURN true;') . 'CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.coalesce_text);'
-		  . "CREATE INDEX evil ON public.$table ((public.evil($on{$table}::text)));",
+		  . "CREATE INDEX evil ON public.$table ((public.evil('x') + length($on{$table}::text)));",
 		as => 'immich', base => $_) foreach ('Gallery v4.57', 'Immich');
 }
 
