@@ -1,5 +1,5 @@
 # Builds and installs the extension with PGXS. `make demo` and `make test` (see README.md) need nothing but this file.
-# The version stands in META.json; everything else takes it from there.
+# The version stands in META.json; test/t/041_meta.pl holds every other place to it.
 
 EXTENSION = gallery_revert
 EXTVERSION := $(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' META.json)
@@ -9,15 +9,21 @@ SOURCES = $(wildcard src/*.cpp src/*/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 DATA = $(wildcard $(EXTENSION)--*.sql)
 
+# The first makes the databases that the others copy, the last removes them, so `make installcheck` needs no more than a server on this
+# machine that has the extension.
+REGRESS = fixtures $(filter-out fixtures cleanup,$(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))) cleanup
 REGRESS_OPTS = --inputdir=$(CURDIR) --outputdir=$(CURDIR)/build/regress
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
-ISOLATION = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
+REGRESS_PREP = build/regress build/test_guard.so
+# Not ISOLATION: each of these commits a revert, in a database of its own.
+SPECS = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 
-EXTRA_CLEAN = $(EXTENSION).control build src/*.bc src/*/*.bc src/*.d src/*/*.d
+EXTRA_CLEAN = build src/*.bc src/*/*.bc src/*.d src/*/*.d
 
 PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"'
-PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -MMD -MP
+PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -MMD -MP -fvisibility=hidden -fvisibility-inlines-hidden
+# Templates of the C++ library stay visible whatever the compiler is told; the linker hides them.
 SHLIB_LINK = -lstdc++ $(EXTRA_LIBS)
+$(EXTENSION).so: SHLIB_LINK += -Wl,--version-script=$(EXTENSION).map
 
 # The server's bitcode rule knows nothing of PG_CXXFLAGS, and inlining a function called once gains nothing.
 override with_llvm = no
@@ -33,20 +39,17 @@ all install:
 	@echo "no PGXS for PG_CONFIG=$(PG_CONFIG): install postgresql-server-dev, or set PG_CONFIG" >&2; exit 1
 endif
 
-all: $(EXTENSION).control
-
-$(EXTENSION).control: $(EXTENSION).control.in META.json
-	sed 's/@VERSION@/$(EXTVERSION)/' $< > $@
-
 -include $(SOURCES:.cpp=.d)
 
-# What tools/suite runs; the first two inside a cluster that has the fixtures' templates.
-.PHONY: regress-check isolation-check
-regress-check:
-	mkdir -p build/regress
-	$(pg_regress_installcheck) $(REGRESS_OPTS) $(REGRESS)
+# The tests call psql and pg_dump: those of this server.
+installcheck: export PATH := $(bindir):$(PATH)
+build/regress:
+	mkdir -p $@
+
+# What tools/suite runs inside a cluster that has the templates.
+.PHONY: isolation-check
 isolation-check:
-	test/lib/isolation $(dir $(PGXS))../test/isolation/pg_isolation_regress $(ISOLATION)
+	test/lib/isolation $(dir $(PGXS))../test/isolation/pg_isolation_regress $(SPECS)
 
 # What needs no server: tested with GoogleTest.
 SERVERLESS = test/fuzz/targets.cpp src/database/version.cpp src/database/ledger.cpp src/database/definition.cpp src/manifest/manifest.cpp
@@ -63,12 +66,12 @@ build/fuzz/fuzz: test/fuzz/fuzz.cpp $(SERVERLESS) $(wildcard src/*/*.hpp test/fu
 # SQL functions that raise errors through C++ frames in every way, for sql/guard.sql.
 build/test_guard.so: test/modules/test_guard.cpp src/backend/guard.o
 	mkdir -p build
-	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) $(CPPFLAGS) -shared -o $@ $^ $(SHLIB_LINK)
+	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) -fvisibility=default $(CPPFLAGS) -shared -o $@ $^ $(SHLIB_LINK)
 
 # Faults from outside the product, for test/t/051_faults.pl: hooks of the server, and a library that stands before the C library.
 build/test_faults.so: test/modules/test_faults.cpp
 	mkdir -p build
-	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) $(CPPFLAGS) -shared -o $@ $<
+	$(CXX) $(CXXFLAGS) $(PG_CXXFLAGS) -fvisibility=default $(CPPFLAGS) -shared -o $@ $<
 build/test_preload.so: test/modules/test_preload.cpp
 	mkdir -p build
 	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl

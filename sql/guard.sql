@@ -2,7 +2,8 @@
 -- C++ exception becomes a clean ERROR, and the session lives on.
 \set VERBOSITY verbose
 \set SHOW_CONTEXT always
-\set module `echo "$PWD/build/test_guard.so"`
+-- A copy that the server may read, wherever this tree is.
+\set module `folder=$(mktemp -d) && chmod 755 "$folder" && cp build/test_guard.so "$folder" && echo "$folder/test_guard.so"`
 CREATE FUNCTION test_raise(text) RETURNS void AS :'module' LANGUAGE c;
 CREATE FUNCTION test_witnesses() RETURNS text AS :'module' LANGUAGE c;
 CREATE FUNCTION test_context() RETURNS boolean AS :'module' LANGUAGE c;
@@ -54,3 +55,4 @@ SELECT test_witnesses();
 
 -- Whatever a guarded call does, its caller's memory context is current afterwards, and an error is copied there.
 SELECT test_context();
+\set removed `rm -r "$(dirname :'module')"`

@@ -41,11 +41,15 @@ Datum return_look(FunctionCallInfo fcinfo) {
 
 } // namespace
 
+// All that the server looks up by name; the rest of the module is hidden from it and from other modules (only from 16 on do the server's
+// own macros see to this).
+#pragma GCC visibility push(default)
+
 extern "C" {
 
 COMPAT_MODULE_MAGIC("gallery_revert");
 
-PGDLLEXPORT void _PG_init(void); // NOLINT(bugprone-reserved-identifier): the server's name
+void _PG_init(void); // NOLINT(bugprone-reserved-identifier): the server's name
 
 void _PG_init(void) {
   settings::define();
@@ -99,3 +103,5 @@ Datum immich_recovery_advice(PG_FUNCTION_ARGS) {
   });
 }
 }
+
+#pragma GCC visibility pop

@@ -4,6 +4,7 @@
 #include "backend/guard.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "funcapi.h"
 #include "nodes/execnodes.h"
 #include "utils/tuplestore.h"

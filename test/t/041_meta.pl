@@ -1,5 +1,6 @@
-# packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow. And what of the
-# packaging can be told without building: what packaging/deb needs, and that the compose file passes on what the Dockerfile takes.
+# What a packager relies on. packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow. And what of the
+# packaging can be told without building: what packaging/deb needs, and that the compose file passes on what the Dockerfile takes. One
+# version everywhere, no symbol but the entry points, and rooms of src that tools/layers guards.
 
 use strict;
 use warnings FATAL => 'all';
@@ -89,5 +90,53 @@ my %taken  = map { $_ => 1 } slurp('docker/postgres/Dockerfile') =~ /^ARG (\w+)/
 my %passed = map { $_ => 1 } (slurp('docker/compose.gallery-revert.yml') =~ /^      args:\n((?:        .*\n)+)/m)[0] =~ /^ +(\w+):/mg;
 delete $taken{PG_MAJOR};    # Only to choose BASE_IMAGE.
 is_deeply([ sort keys %passed ], [ sort keys %taken ], 'the compose file passes on the arguments of the Dockerfile');
+
+# One version, wherever it stands; and a status that fits what the list of changes says of it.
+my $version = $json->decode(slurp('META.json'))->{version};
+my ($heading) = slurp('CHANGELOG.md') =~ /^## (.*)$/m;
+my %says = (
+	'gallery_revert.control' => slurp('gallery_revert.control') =~ /^default_version = '(.*)'$/m,
+	'META.json, provides'    => $json->decode(slurp('META.json'))->{provides}{gallery_revert}{version},
+	'the SQL file'           => join(' ', map { /--([^-]*)\.sql$/ } glob 'gallery_revert--*.sql'),
+	'debian/changelog'       => slurp('debian/changelog') =~ /\A\S+ \(([^)-]*)/,
+	'CHANGELOG.md'           => $heading =~ /^(\S+)/,
+	'make'                   => qx(make -s -p -n 2>&1) =~ /^EXTVERSION := (.*)$/m,
+);
+is_deeply(\%says, { map { $_ => $version } keys %says }, 'the version is the same everywhere');
+is($json->decode(slurp('META.json'))->{release_status},
+	$heading =~ /not yet released/ ? 'testing' : 'stable', 'META.json calls stable what is released, and nothing else');
+
+# The server and other modules see what SQL names, and nothing else: a template of the C++ library that is visible may be taken for
+# that of another extension.
+my $installed = $ENV{GALLERY_REVERT_INSTALL} // 'build/install';
+my ($module) = qx(find $installed -name gallery_revert.so);
+chomp $module;
+my @functions = slurp("gallery_revert--$version.sql") =~ /^AS 'MODULE_PATHNAME', '(\w+)';$/mg;
+cmp_ok(scalar @functions, '>=', 8, 'functions of the module in the SQL file');
+is_deeply([ sort map { (split)[2] } qx(nm -D --defined-only $module) ],
+	[ sort 'Pg_magic_func', '_PG_init', map { ($_, "pg_finfo_$_") } @functions ], 'the module exports its entry points');
+
+# The rooms of src: as they are, and with each kind of mistake.
+sub layers { my $said = qx($^X tools/layers $_[0]); return $? == 0 ? 'clean' : $said }
+is(layers('.'), 'clean', 'the includes fit the table in CONTRIBUTING.md');
+my @includes = (
+	[ 'the backend includes a room', 'src/backend/spi.hpp', '"settings.hpp"', 'includes src/settings.hpp: src/backend includes nothing' ],
+	[ 'an include that goes up', 'src/settings.hpp', '"gallery_revert.cpp"', 'includes src/gallery_revert.cpp, which is above' ],
+	[ 'a fact that needs the server', 'src/manifest/manifest.hpp', '"postgres.h"', 'includes postgres.h, which is no header' ],
+	[ 'another, in other brackets', 'src/manifest/manifest.hpp', '<fmgr.h>', 'includes fmgr.h, which is no header' ],
+	[ 'a path from elsewhere', 'src/backend/spi.hpp', '"guard.hpp"', 'includes guard.hpp, which is not its path below src' ],
+	[ 'a file in no room', 'src/elsewhere/new.hpp', '<string>', 'is in no room' ],
+);
+for my $mistake (@includes) {
+	my ($name, $path, $include, $says) = @$mistake;
+	my $tree = tempdir(CLEANUP => 1);
+	system('cp', '-r', 'src', 'CONTRIBUTING.md', $tree) == 0 or die "cp: $?";
+	my $text = -e "$tree/$path" ? slurp("$tree/$path") : '';
+	make_path("$tree/src/elsewhere") if $path =~ /elsewhere/;
+	open my $file, '>:raw', "$tree/$path" or die "$path: $!";
+	print $file "#include $include\n$text";
+	close $file or die $!;
+	like(layers($tree), qr/^\Q$path:1: $says\E/, "tools/layers: $name");
+}
 
 done_testing();
