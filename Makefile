@@ -34,6 +34,8 @@ ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
 # The server's headers are not ours to warn about; PGXS adds its own warning flags for C++ on some builds.
 override CXXFLAGS += -Wno-unused-parameter -Wno-sign-compare $(EXTRA_CXXFLAGS)
+# The server was built with g++ and passes on the names of its warnings.
+override CXXFLAGS += $(if $(findstring clang,$(CXX)),-Wno-unknown-warning-option)
 else
 all install:
 	@echo "no PGXS for PG_CONFIG=$(PG_CONFIG): install postgresql-server-dev, or set PG_CONFIG" >&2; exit 1
