@@ -41,8 +41,8 @@ Datum return_look(FunctionCallInfo fcinfo) {
 
 } // namespace
 
-// All that the server looks up by name; the rest of the module is hidden from it and from other modules (only from 16 on do the server's
-// own macros see to this).
+// All that the server looks up by name; the rest of the module is hidden from it and from other modules (only from 16
+// on do the server's own macros see to this).
 #pragma GCC visibility push(default)
 
 extern "C" {

@@ -11,8 +11,8 @@ extern "C" {
 
 namespace compat {
 
-/// Reserves a prefix of settings, so that a misspelt one is an error. PostgreSQL 14 has nothing like it: there, names that were set before
-/// the library was loaded are warned of, and a misspelt one is accepted from then on.
+/// Reserves a prefix of settings, so that a misspelt one is an error. PostgreSQL 14 has nothing like it: there, names
+/// that were set before the library was loaded are warned of, and a misspelt one is accepted from then on.
 inline void reserve_setting_prefix(const char *prefix) {
 #if PG_VERSION_NUM >= 150000
   MarkGUCPrefixReserved(prefix);

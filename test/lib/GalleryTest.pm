@@ -13,7 +13,7 @@ use IPC::Run       ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(root new_node gallery state_of revert start_session token);
+our @EXPORT = qw(root new_node major_of gallery state_of revert start_session token);
 
 my %templates;
 
@@ -31,6 +31,13 @@ sub new_node
 	$node->append_conf('postgresql.conf', join "\n", 'max_prepared_transactions = 5', @{ $option{conf} // [] }, '');
 	$node->start;
 	return $node;
+}
+
+# The server's major version; the test library of PostgreSQL 14 cannot tell it.
+sub major_of
+{
+	my ($node) = @_;
+	return int($node->safe_psql('postgres', 'SHOW server_version_num') / 10000);
 }
 
 # Makes a database from a fixture (options of test/fixtures/fixture, 200 assets), with the extension in it. Fixtures are built once

@@ -10,7 +10,7 @@ use Test::More;
 use Twin qw(in_parallel);
 
 my $assets = 240;
-my @odd = ('my "photos"', 'Immich 2', 'Order', q(it's), 'a.b', 'dollar$x', 'фото', 'back\\slash');
+my @odd = ('my "photos"', 'Immich 2', 'Order', q(it's), 'a.b', 'dollar$x', "\xd1\x84\xd0\xbe\xd1\x82\xd0\xbe", 'back\\slash');
 my @generations = Fixture::Facts::generation_names();
 
 my (@full, @prefixes, %seen);

@@ -34,7 +34,7 @@ sub schema_name
 {
 	my ($random) = @_;
 	return 'public' if $random->(3) == 0;
-	my @letters = ('a' .. 'z', 'A' .. 'Z', ' ', '"', q('), '.', '-', '$', '\\', 'é', 'ж', '%', ',', '(', '0' .. '9');
+	my @letters = ('a' .. 'z', 'A' .. 'Z', ' ', '"', q('), '.', '-', '$', '\\', "\xc3\xa9", "\xd0\xb6", '%', ',', '(', '0' .. '9');
 	return 'x' . join '', map { $letters[ $random->(scalar @letters) ] } 1 .. 1 + $random->(12);
 }
 

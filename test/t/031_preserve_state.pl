@@ -89,7 +89,7 @@ INSERT INTO kysely_migrations VALUES ('1744910873969-InitialMigration', '2026-01
 CREATE TABLE version_history (id int PRIMARY KEY, "createdAt" timestamptz NOT NULL, version varchar NOT NULL);
 INSERT INTO version_history VALUES (1, '2026-01-01', '2.7.5'), (2, '2026-07-01', '3.0.1');
 CREATE TABLE "user" (id int PRIMARY KEY, name text, "deletedAt" timestamptz);
-INSERT INTO "user" SELECT i, 'Zoë ' || i, CASE WHEN i = 3 THEN now() END FROM generate_series(1, 3) i;
+INSERT INTO "user" SELECT i, U&'Zo\00EB ' || i, CASE WHEN i = 3 THEN now() END FROM generate_series(1, 3) i;
 CREATE INDEX ON "user" (f_unaccent(name));
 CREATE TABLE asset (id int PRIMARY KEY, type varchar, visibility text, status text, "createdAt" timestamptz, noise text);
 INSERT INTO asset SELECT i, (ARRAY['IMAGE', 'VIDEO'])[1 + i %% 2], CASE WHEN i %% 5 = 0 THEN 'archive' ELSE 'timeline' END, 'active',
@@ -100,7 +100,7 @@ CREATE TABLE blocker ();
 SQL
 	# From PostgreSQL 17 on an index is made with nothing on the search path, so its function has to name the schema.
 	my $text = $schema =~ s/'/''/gr;
-	$sql =~ s/unaccent\('unaccent', /$schema.unaccent('$text.unaccent', / if $node->pg_version >= 17;
+	$sql =~ s/unaccent\('unaccent', /$schema.unaccent('$text.unaccent', / if $node->safe_psql('postgres', 'SHOW server_version_num') >= 170000;
 	$node->safe_psql($database, sprintf $sql, $schema, $schema, $assets);
 	return;
 }

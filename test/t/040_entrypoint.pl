@@ -460,7 +460,7 @@ subtest 'DB_SSL_MODE=verify-full' => sub {
 	my ($files, $data) = ("$scratch/tls", $node->data_dir);
 	mkdir $files;
 	my $openssl = sub { my ($out, $err) = run_command([ 'openssl', @_ ]); return };
-	write_file("$files/extensions", "subjectAltName = IP:127.0.0.1\n");
+	write_file("$files/extensions", "subjectAltName = IP:127.0.0.1, DNS:127.0.0.1, DNS:localhost\n");
 	$openssl->(qw(req -x509 -newkey rsa:2048 -nodes -days 2 -subj), "/CN=$_", '-keyout', "$files/$_.key", '-out', "$files/$_.crt")
 	  for qw(ca other);
 	$openssl->(qw(req -newkey rsa:2048 -nodes -subj /CN=database -keyout), "$data/server.key", '-out', "$files/server.csr");

@@ -57,7 +57,7 @@ succeeds('alone: nothing in the way');
 	$receiver->finish;
 	$node->safe_psql('photos', q{SELECT pg_drop_replication_slot('changes')});
 	succeeds('nor are parallel workers', before => 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET force_parallel_mode = on;')
-	  if $node->pg_version < 16;
+	  if major_of($node) < 16;
 }
 
 # A writer in each table: refused within the time, the writer named, and nothing held of all those that were had already.
