@@ -58,12 +58,14 @@ SERVERLESS = test/fuzz/targets.cpp src/database/version.cpp src/database/ledger.
 UNIT_SOURCES = $(wildcard test/unit/*.cpp) $(SERVERLESS)
 build/unit: $(UNIT_SOURCES) $(wildcard src/*/*.hpp test/fuzz/*.hpp src/manifest/*.inc)
 	mkdir -p build
-	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -g $(EXTRA_CXXFLAGS) -Isrc -DCORPUS='"$(CURDIR)/test/fuzz/corpus"' $(UNIT_SOURCES) -o $@ -lgtest -lgtest_main -lpthread
+	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -g $(EXTRA_CXXFLAGS) -Isrc -DCORPUS='"$(CURDIR)/test/fuzz/corpus"' \
+		$(UNIT_SOURCES) -o $@ -lgtest -lgtest_main -lpthread
 
 # The same, fuzzed.
 build/fuzz/fuzz: test/fuzz/fuzz.cpp $(SERVERLESS) $(wildcard src/*/*.hpp test/fuzz/*.hpp src/manifest/*.inc)
 	mkdir -p build/fuzz
-	clang++-14 -std=c++20 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -Isrc $(filter %.cpp,$^) -o $@
+	clang++-14 -std=c++20 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -Isrc $(filter %.cpp,$^) -o $@
 
 # SQL functions that raise errors through C++ frames in every way, for sql/guard.sql.
 build/test_guard.so: test/modules/test_guard.cpp src/backend/guard.o

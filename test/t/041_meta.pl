@@ -1,6 +1,6 @@
-# What a packager relies on. packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not allow. And what of the
-# packaging can be told without building: what packaging/deb needs, and that the compose file passes on what the Dockerfile takes. One
-# version everywhere, no symbol but the entry points, and rooms of src that tools/layers guards.
+# What a packager relies on. packaging/check-meta: content with the repository's META.json, and not with any that the PGXN spec does not
+# allow. What of the packaging can be told without building: what packaging/deb needs, and that the compose file passes on what the
+# Dockerfile takes. One version everywhere, no symbol but the entry points, and rooms of src that tools/layers guards.
 
 use strict;
 use warnings FATAL => 'all';
