@@ -37,10 +37,6 @@ BEGIN;
 INSERT INTO kysely_migrations VALUES ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z'), ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z');
 SELECT * FROM pg_temp.refusal();
 ROLLBACK;
-BEGIN;
-INSERT INTO kysely_migrations VALUES ('1778800000000-AgentMessage', '2026-11-01T00:00:00.000Z');
-SELECT * FROM pg_temp.refusal();
-ROLLBACK;
 
 -- A native migration missing in the middle.
 BEGIN;

@@ -23,10 +23,10 @@ std::string name_at(int position) {
 }
 
 /// The release that version_history says ran last, if it is one of Immich's that the manifest knows.
-const manifest::ImmichRelease *last_started(const Survey &survey) {
+const manifest::ImmichRelease *last_started(const Survey &survey, const Identity &identity) {
   for (const auto &row : survey.versions) {
     auto const version = parse_version(row.version);
-    if (version && is_gallery_version(*version, row.date))
+    if (version && is_gallery_version(*version, row.date, identity))
       continue;
     return find_release(row.version);
   }
@@ -44,7 +44,7 @@ Advice advise_revert(const Identity &identity, const manifest::ImmichRelease *wa
   advice.advice = "revert_gallery";
   advice.reason = "this is a Gallery database (" +
                   (identity.gallery_release.empty() ? "release not known" : identity.gallery_release) + ", " +
-                  plural(static_cast<int>(identity.ran.size()), "migration") +
+                  plural(identity.fork_migrations, "migration") +
                   " of Gallery recorded), on which Immich does not run";
   advice.pin = target == nullptr ? "" : std::string(target->tag);
   if (!identity.missing.empty()) {
@@ -167,7 +167,7 @@ Advice decide(const Survey &survey, const Identity &identity, const std::optiona
                                  std::string(manifest::immich_releases().back().tag) + ".",
                              "Give a tag such as v2.7.5, or none: SELECT * FROM immich_recovery_advice();");
   }
-  const auto *last = last_started(survey);
+  const auto *last = last_started(survey, identity);
   const auto *started = target != nullptr ? target : last;
   if (auto broken = advise_broken(survey, identity, started == nullptr ? "" : std::string(started->tag)))
     return *broken;

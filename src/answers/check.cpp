@@ -139,6 +139,7 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
     add_plugin(spi, findings, now.survey);
+    findings.push_back(check_leftovers(now.survey, now.identity));
     now.plan.strangers = find_objects(spi, now.survey, now.identity, is_read_by_rules).strangers;
   }
   findings.push_back(check_strangers(now.survey, now.plan.strangers));

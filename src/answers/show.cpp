@@ -31,18 +31,20 @@ void show_status(backend::ResultSet &result) {
   if (needs_objects(survey))
     read_objects(spi, survey);
   auto const identity = identify(survey);
-  auto const [first, last] = releases_with(identity.native_migrations);
+  // Where a revert may switch to, the last being the tag that it pins; of an Immich, the releases with just these rows.
+  auto const [first, last] = identity.is_gallery
+                                 ? std::pair(choose_first(identity.native_migrations, identity.immich_base),
+                                             choose_target(identity.native_migrations, identity.immich_base))
+                                 : releases_with(identity.native_migrations);
   const auto *fits = choose_target(identity.native_migrations, Version());
-  std::vector<std::string> unknown = identity.unknown;
-  unknown.insert(unknown.end(), identity.unread.begin(), identity.unread.end());
-  auto const unknown_text = spi.query("SELECT " + backend::array_literal(unknown)).at(0)[0];
+  auto const unknown_text = spi.query("SELECT " + backend::array_literal(identity.unknown)).at(0)[0];
   result.add({identity.is_gallery ? "gallery" : "immich",
               identity.gallery_release.empty() ? backend::Field() : backend::Field(identity.gallery_release),
               first != nullptr  ? backend::Field(first->tag)
               : fits != nullptr ? backend::Field(fits->tag)
                                 : backend::Field(),
               last != nullptr ? backend::Field(last->tag) : backend::Field(),
-              std::to_string(identity.native_migrations), std::to_string(identity.ran.size()), unknown_text,
+              std::to_string(identity.native_migrations), std::to_string(identity.fork_migrations), unknown_text,
               survey.versions.empty()
                   ? backend::Field()
                   : backend::Field(survey.versions[0].version + " at " + survey.versions[0].started)});

@@ -75,13 +75,14 @@ void sort_ledger(const Survey &survey, Identity &identity) {
     if (const auto *fork = manifest::find_gallery_migration(row.name)) {
       identity.ran.insert(fork->canonical());
       identity.ran_as.insert(fork->name);
-      if (fork->origin == Origin::unread)
-        identity.unread.push_back(row.name);
+      ++identity.fork_migrations;
       if (!split)
         identity.fork_rows.push_back(row.name);
     } else if (const auto *old = manifest::find_renamed_migration(row.name)) {
       if (!split)
         renamed.push_back(old);
+      else
+        ++identity.fork_migrations;
     } else if (int position = manifest::find_immich_migration(row.name); position >= 0 && !split) {
       present[static_cast<std::size_t>(position)] = true;
     } else {
@@ -102,6 +103,8 @@ void sort_ledger(const Survey &survey, Identity &identity) {
     if (row.action == RenamedRow::Action::rename) {
       present[static_cast<std::size_t>(manifest::find_immich_migration(fact->released_as))] = true;
       timestamps[std::string(fact->released_as)] = timestamps[std::string(fact->name)];
+    } else {
+      ++identity.fork_migrations;
     }
     identity.renamed.push_back(std::move(row));
   }
@@ -131,7 +134,8 @@ Version base_of(const Version &gallery) {
 
 /// Reads the Gallery release off the ledger (a range) and version_history (which one in the range).
 void read_release(const Survey &survey, Identity &identity) {
-  std::optional<Version> from;
+  std::optional<Version> started; // the newest by version_history
+  std::optional<Version> from;    // by the ledger
   std::optional<Version> before;
   for (const auto &migration : manifest::gallery_migrations()) {
     if (migration.origin != Origin::released)
@@ -146,30 +150,34 @@ void read_release(const Survey &survey, Identity &identity) {
   }
   for (const auto &row : survey.versions) {
     auto version = parse_version(row.version);
-    if (version && is_gallery_version(*version, row.date)) {
+    if (version && is_gallery_version(*version, row.date, identity)) {
       identity.immich_base = std::max(identity.immich_base, base_of(*version));
-      if (identity.gallery_release.empty())
-        identity.gallery_release = version->tag();
+      if (!started)
+        started = version;
     }
   }
   if (from)
     identity.immich_base = std::max(identity.immich_base, base_of(*from));
-  if (identity.gallery_release.empty() && from)
+  // A start whose migrations ran leaves no row in version_history if it fails after them: the ledger may know better.
+  if (started && (!from || *from <= *started))
+    identity.gallery_release = started->tag();
+  else if (from)
     identity.gallery_release =
         before && *from < *before ? from->tag() + " or later, before " + before->tag() : from->tag() + " or later";
 }
 
 } // namespace
 
-bool is_gallery_version(const Version &version, std::string_view date) {
+bool is_gallery_version(const Version &version, std::string_view date, const Identity &identity) {
   Version const first = parse_version(manifest::gallery_releases().front().tag).value_or(Version());
   if (version < first)
     return false;
-  // Gallery's numbers from 4.0.0 on are its own; 3.0.0 is its too until the day Immich released a 3.0.0.
+  // Gallery's numbers from 4.0.0 on are its own; 3.0.0 is its too.
   if (version.major == first.major && version != first)
     return false;
   const auto *immich = find_release(version.tag());
-  return immich == nullptr || (!date.empty() && date < immich->date);
+  return immich == nullptr || (identity.is_gallery && identity.native_migrations < immich->migrations) ||
+         (!date.empty() && date < immich->date);
 }
 
 std::pair<const manifest::ImmichRelease *, const manifest::ImmichRelease *> releases_with(int migrations) {
@@ -195,9 +203,9 @@ const manifest::ImmichRelease *choose_target(int migrations, const Version &base
   return target;
 }
 
-const manifest::ImmichRelease *choose_first(int migrations) {
+const manifest::ImmichRelease *choose_first(int migrations, const Version &base) {
   for (const auto &release : manifest::immich_releases())
-    if (release.migrations >= migrations)
+    if (release.migrations >= migrations && parse_version(release.tag) >= base)
       return &release;
   return nullptr;
 }

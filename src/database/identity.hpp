@@ -22,12 +22,12 @@ struct RenamedRow {
 struct Identity {
   bool is_gallery = false;
   std::vector<std::string> unknown;   // ledger names that no table of facts has
-  std::vector<std::string> unread;    // names of Gallery branches whose effects nobody knows
   std::set<std::string_view> ran;     // Gallery migrations recorded, under today's names
   std::set<std::string_view> ran_as;  // the same as recorded, old names included
   std::vector<std::string> fork_rows; // Gallery's names as recorded in kysely_migrations
   std::vector<RenamedRow> renamed;    // rows of unreleased builds and what becomes of them
   int native_migrations = 0;          // Immich migrations recorded, after the renames
+  int fork_migrations = 0;            // rows of both ledgers that no release of Immich has: they go
   std::vector<std::string> missing;   // Immich migrations left out in the middle: no release accepts that
   std::vector<LedgerRow> native_rows; // the ledger's rows as they will be, by name, timestamps as recorded
   std::string gallery_release;        // "v4.57.0", or a range in words where only that is known
@@ -42,8 +42,10 @@ Identity identify(const Survey &survey);
 /// True where the ledgers alone do not tell: a row of an unreleased build whose released name is not recorded.
 bool needs_objects(const Survey &survey);
 
-/// True where the version is one that Gallery records and Immich, by that day (YYYY-MM-DD), does not.
-bool is_gallery_version(const Version &version, std::string_view date);
+/// True where the version is one that Gallery records, and not Immich: where both have such a number the ledger decides, if
+/// it has rows of Gallery's and too few of Immich's for that Immich; else the day (YYYY-MM-DD). Rows of Immich's alone tell
+/// nothing: migrations can be skipped, and older dumps restored.
+bool is_gallery_version(const Version &version, std::string_view date, const Identity &identity);
 
 /// The releases with exactly the first `migrations` names: first and last tag, or null where no release has that set.
 std::pair<const manifest::ImmichRelease *, const manifest::ImmichRelease *> releases_with(int migrations);
@@ -52,8 +54,8 @@ std::pair<const manifest::ImmichRelease *, const manifest::ImmichRelease *> rele
 /// Never null for a count that the manifest knows.
 const manifest::ImmichRelease *choose_target(int migrations, const Version &base);
 
-/// The earliest release that has all `migrations`.
-const manifest::ImmichRelease *choose_first(int migrations);
+/// The earliest release that has all `migrations` and is not older than `base`.
+const manifest::ImmichRelease *choose_first(int migrations, const Version &base = {});
 
 /// The release with that tag ("v2.7.5" or "2.7.5"), or null.
 const manifest::ImmichRelease *find_release(std::string_view tag);

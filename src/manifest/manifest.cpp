@@ -36,6 +36,10 @@ constexpr auto gallery_shapes_table = std::to_array<GalleryShape>({
 #include "manifest/gallery_shapes.inc"
 });
 
+constexpr auto leftovers_table = std::to_array<Leftover>({
+#include "manifest/leftovers.inc"
+});
+
 constexpr auto native_table = std::to_array<NativeObject>({
 #include "manifest/native_catalog.inc"
 });
@@ -137,7 +141,7 @@ static_assert(std::all_of(gallery_migrations_table.begin(), gallery_migrations_t
 // Each object names known migrations under today's names, and nothing is both Gallery's and Immich's at the same count.
 static_assert(std::all_of(gallery_objects_table.begin(), gallery_objects_table.end(), [](const auto &object) {
   const auto *maker = find_by_name(gallery_migrations_table, object.migration);
-  return maker != nullptr && maker->renamed_to.empty() && maker->origin != Origin::unread &&
+  return maker != nullptr && maker->renamed_to.empty() &&
          (object.removed_by.empty() || find_by_name(gallery_migrations_table, object.removed_by) != nullptr);
 }));
 static_assert(std::all_of(gallery_shapes_table.begin(), gallery_shapes_table.end(), [](const auto &shape) {
@@ -185,6 +189,9 @@ std::span<const GalleryObject> gallery_objects() {
 std::span<const GalleryShape> gallery_shapes() {
   return gallery_shapes_table;
 }
+std::span<const Leftover> leftovers() {
+  return leftovers_table;
+}
 std::span<const NativeObject> native_catalog() {
   return native_table;
 }
@@ -216,6 +223,13 @@ const GalleryMigration *find_gallery_migration(std::string_view name) {
 
 const RenamedMigration *find_renamed_migration(std::string_view name) {
   return find_by_name(renamed_table, name);
+}
+
+bool is_native(Kind kind, std::string_view table, std::string_view name, int migrations) {
+  return std::any_of(native_table.begin(), native_table.end(), [&](const auto &fact) {
+    return fact.kind == kind && fact.table == table && fact.name == name && fact.first <= migrations &&
+           migrations <= fact.last;
+  });
 }
 
 bool is_gallery_table(std::string_view table) {

@@ -28,9 +28,8 @@ struct RenamedMigration {
   std::string_view released_as;
 };
 
-/// Where a Gallery migration was seen: in releases; in release candidates only; on branches only, text known; on
-/// branches only, text never seen (so nobody knows what it did: its presence is refused).
-enum class Origin { released, candidate, branch, unread };
+/// Where a Gallery migration was seen: in releases; in release candidates only; on branches only.
+enum class Origin { released, candidate, branch };
 
 struct GalleryMigration {
   std::string_view name;
@@ -54,6 +53,14 @@ struct GalleryObject {
   std::string_view name;  // of a function: with its argument types
   std::string_view migration;
   std::string_view removed_by; // a later Gallery migration, or empty
+};
+
+/// What a fork's own script may leave behind though it is not Immich's (any more), and Immich fails at.
+struct Leftover {
+  Kind kind; // trigger or function
+  std::string_view table;
+  std::string_view name;
+  std::string_view why;
 };
 
 /// How a Gallery migration makes an object, or a part of one of Gallery's own tables.
@@ -86,6 +93,7 @@ std::span<const GalleryMigration> gallery_migrations();
 std::span<const GalleryRelease> gallery_releases();
 std::span<const GalleryObject> gallery_objects();
 std::span<const GalleryShape> gallery_shapes();
+std::span<const Leftover> leftovers();
 std::span<const NativeObject> native_catalog();
 /// What only Gallery writes in system_metadata's 'system-config', and in user_metadata's 'preferences'.
 std::span<const JsonPath> gallery_config_paths();
@@ -104,6 +112,8 @@ inline constexpr int last_native_count = 100;
 
 const GalleryMigration *find_gallery_migration(std::string_view name);
 const RenamedMigration *find_renamed_migration(std::string_view name);
+/// Does Immich's schema have such an object after so many migrations?
+bool is_native(Kind kind, std::string_view table, std::string_view name, int migrations);
 /// Is it the name of one of Gallery's own tables?
 bool is_gallery_table(std::string_view table);
 /// The rows of gallery_shapes() for an object, one for each migration that changed it; for a table with an empty name all

@@ -42,6 +42,8 @@ Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Pl
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 /// 9: the foreign keys that steps rely on hold. Keys elsewhere are a warning.
 Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken);
+/// What a fork's script left behind that Immich fails at: named with the statements that remove it.
+Finding check_leftovers(const Survey &survey, const Identity &identity);
 /// Objects with a name of Gallery's that are not Gallery's: left alone, with a warning.
 Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers);
 

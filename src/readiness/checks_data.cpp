@@ -171,4 +171,28 @@ Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vec
   return finding;
 }
 
+Finding check_leftovers(const Survey &survey, const Identity &identity) {
+  constexpr const char *name = "leftovers";
+  std::vector<std::string> lines;
+  std::string statements;
+  for (const auto &fact : manifest::leftovers()) {
+    std::string const table(fact.table);
+    std::string const object(fact.name);
+    bool const trigger = fact.kind == manifest::Kind::Trigger;
+    bool const there = trigger ? survey.triggers.contains({table, object}) : survey.functions.contains(object);
+    if (!there || manifest::is_native(fact.kind, fact.table, fact.name, identity.native_migrations))
+      continue;
+    lines.push_back(std::string(manifest::name_of(fact.kind)) + ' ' + quoted(fact.name) +
+                    (trigger ? " of table " + quoted(fact.table) : std::string()) + ": " + std::string(fact.why));
+    auto const arguments = std::min(object.find('('), object.size());
+    statements += trigger ? " DROP TRIGGER " + identifier(object) + " ON " + qualified(survey.schema(), table) + ';'
+                          : " DROP FUNCTION " + qualified(survey.schema(), object.substr(0, arguments)) +
+                                object.substr(arguments) + ';';
+  }
+  if (lines.empty())
+    return ok(name, "nothing is left that Immich fails at");
+  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                 "a script of Gallery's left something at which Immich fails", list_lines(lines), "Run:" + statements);
+}
+
 } // namespace gallery

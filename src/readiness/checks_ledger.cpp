@@ -39,11 +39,6 @@ Finding check_migrations(const Identity &identity) {
                    list_lines(quoted_all(identity.unknown)),
                    "They come from a newer Gallery, a newer Immich or another fork. Install a newer gallery_revert; "
                    "nothing is guessed.");
-  if (!identity.unread.empty())
-    return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
-                   "the ledger records migrations of a Gallery branch whose effects are not known",
-                   list_lines(quoted_all(identity.unread)),
-                   "Restore the dump from before that build was started. Nothing is guessed.");
   return ok(name, "every recorded migration is known");
 }
 
@@ -96,13 +91,7 @@ Finding check_target(const Identity &identity, const manifest::ImmichRelease *&t
                    "gallery.revert_target " + quoted(wanted) + " is not a release tag", "",
                    "Use a tag such as " + std::string(automatic->tag) + ", or none: RESET gallery.revert_target;");
   const auto *release = find_release(wanted);
-  std::string const earliest = "The earliest that works: SET gallery.revert_target = " + literal([&] {
-                                 for (const auto &candidate : manifest::immich_releases())
-                                   if (candidate.migrations >= identity.native_migrations &&
-                                       parse_version(candidate.tag) >= identity.immich_base)
-                                     return std::string(candidate.tag);
-                                 return std::string(automatic->tag);
-                               }()) +
+  std::string const earliest = "The earliest that works: SET gallery.revert_target = " + literal(std::string(choose_first(identity.native_migrations, identity.immich_base)->tag)) +
                                "; or let it be chosen: RESET gallery.revert_target;";
   if (release == nullptr)
     return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,

@@ -189,6 +189,8 @@ std::string revert() {
   if (!outcome.done.identity.is_gallery)
     return report_nothing(outcome.done.identity);
   report_drift(outcome.drift);
+  if (auto const left = check_leftovers(outcome.done.survey, outcome.done.identity); left.status == Status::blocked)
+    backend::report(WARNING, left.message, left.detail, left.hint);
   report_done(outcome);
   return std::string(outcome.done.target->tag);
 }

@@ -40,7 +40,7 @@ void remove_update(const Context &db, Outcome &phase) {
   for (const auto &row : db.spi.query("SELECT value ->> 'releaseVersion' FROM " + db.t("system_metadata") +
                                       " WHERE key::text = 'version-check-state'")) {
     auto const version = parse_version(row[0].value_or(""));
-    if (version && is_gallery_version(*version, "9999-12-31"))
+    if (version && is_gallery_version(*version, "9999-12-31", db.identity))
       phase.steps.push_back(
           remove(db, "system_metadata", "m",
                  "m.key::text = 'version-check-state' AND m.value ->> 'releaseVersion'::text = " + literal(*row[0]),

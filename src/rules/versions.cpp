@@ -10,7 +10,7 @@ void work(const Context &db, Outcome &phase) {
   std::set<Version> versions;
   for (const auto &row : db.survey.versions) {
     auto const version = parse_version(row.version);
-    if (version && is_gallery_version(*version, row.date)) {
+    if (version && is_gallery_version(*version, row.date, db.identity)) {
       ids.push_back(row.id);
       versions.insert(*version);
     }

@@ -124,18 +124,9 @@ foreach my $i (0 .. $#branch)
 	ok($cases[ $i + @branch ]{out} eq $stock, "$branch[$i] without them");
 }
 
-# What nobody has read is refused by name, all names at once, in either ledger.
-my @unread = map { $_->{name} } grep { $_->{origin} eq 'unread' } @gallery;
 my $v433 = Fixture->new(%v433, rows => 0);
 my $v451 = Fixture->new(generation => 'v4.51', assets => 200);
 my $v59 = Fixture->new(generation => 'v5.9', assets => 200, rows => 0);
-ok(@unread >= 9, 'there are migrations that nobody has read');
-my @each = $twin->attempts($v433, map { [ add_row($_) ] } @unread);
-like($each[$_]{out}, qr/^refused 0A000 .*branch whose effects are not known\n"\Q$unread[$_]\E"\n/,
-	"$unread[$_] is refused") foreach 0 .. $#unread;
-my ($split) = $twin->attempts($v59, [ join '', map { add_row($_, 'gallery_migrations') } @unread ]);
-is((() = $split->{out} =~ /^"\d+-[^"]+"$/mg), scalar @unread, 'all at once, in the ledger of its own');
-
 my $unknown = '1899000000000-FromTheFuture';
 @cases = $twin->attempts($v59,
 	[ add_row($unknown, 'gallery_migrations') . add_row('1899000000001-Another') ],
