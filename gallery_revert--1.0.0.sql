@@ -59,8 +59,18 @@ AS 'MODULE_PATHNAME', 'immich_inventory';
 COMMENT ON FUNCTION immich_inventory() IS
 'Counts what this Immich or Gallery database holds: users, assets, albums, people, faces, links and more. Compare before and after.';
 
+-- Two functions instead of a default: a function without arguments that somebody else made would be a better match.
 CREATE FUNCTION immich_recovery_advice(
-  target text DEFAULT NULL, OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
+  OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'immich_recovery_advice';
+COMMENT ON FUNCTION immich_recovery_advice() IS
+'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. Changes nothing.';
+
+CREATE FUNCTION immich_recovery_advice(
+  target text, OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
 SET search_path = pg_catalog, pg_temp
@@ -78,4 +88,5 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_check(), gallery_revert_status(),
-  gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(text), immich_repair_migration_order() FROM PUBLIC;
+  gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
+  immich_repair_migration_order() FROM PUBLIC;

@@ -1,9 +1,9 @@
 // The module: magic block, _PG_init and the SQL-callable functions. Nothing else in the project is extern "C".
+#include "answers/show.hpp"
 #include "backend/compat.hpp"
 #include "backend/guard.hpp"
-#include "run/table_locks.hpp"
 #include "revert/revert.hpp"
-#include "answers/show.hpp"
+#include "run/table_locks.hpp"
 #include "settings.hpp"
 
 namespace {
@@ -95,7 +95,7 @@ Datum immich_inventory(PG_FUNCTION_ARGS) {
 Datum immich_recovery_advice(PG_FUNCTION_ARGS) {
   return backend::wall(fcinfo, [](FunctionCallInfo call) {
     std::optional<std::string> target;
-    if (!call->args[0].isnull)
+    if (call->nargs > 0 && !call->args[0].isnull)
       target = backend::guard([=]() noexcept { return text_to_cstring(DatumGetTextPP(call->args[0].value)); });
     backend::ResultSet result(call);
     gallery::without_locks(gallery::advice_call, [&] { gallery::show_advice(result, target); });

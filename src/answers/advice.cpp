@@ -1,8 +1,8 @@
 // The decision after a failed update, from the ledger, version_history and the manifest.
 #include "answers/advice.hpp"
 
-#include "backend/guard.hpp"
 #include "answers/advice_steps.hpp"
+#include "backend/guard.hpp"
 #include "readiness/checks.hpp"
 
 #include <algorithm>
@@ -44,8 +44,7 @@ Advice advise_revert(const Identity &identity, const manifest::ImmichRelease *wa
   advice.advice = "revert_gallery";
   advice.reason = "this is a Gallery database (" +
                   (identity.gallery_release.empty() ? "release not known" : identity.gallery_release) + ", " +
-                  plural(identity.fork_migrations, "migration") +
-                  " of Gallery recorded), on which Immich does not run";
+                  plural(identity.fork_migrations, "migration") + " of Gallery recorded), on which Immich does not run";
   advice.pin = target == nullptr ? "" : std::string(target->tag);
   if (!identity.missing.empty()) {
     // The revert refuses a hole; only Gallery fills it.

@@ -1,12 +1,12 @@
 // gallery_revert_check(): every check as a row. Before a revert: is it ready; after one, or on any Immich: is it clean.
+#include "answers/show.hpp"
 #include "backend/guard.hpp"
+#include "database/session.hpp"
 #include "plan/own_drift.hpp"
 #include "readiness/checks.hpp"
+#include "readiness/situation.hpp"
 #include "rules/rules.hpp"
 #include "run/table_locks.hpp"
-#include "database/session.hpp"
-#include "answers/show.hpp"
-#include "readiness/situation.hpp"
 
 namespace gallery {
 

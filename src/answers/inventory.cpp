@@ -1,10 +1,10 @@
 // immich_inventory(): how much of everything a database holds, on every Immich from v1.132 on and every Gallery. Two
 // inventories of the same library are equal; what differs before and after something was lost or gained by it.
+#include "answers/show.hpp"
 #include "backend/guard.hpp"
 #include "backend/local_settings.hpp"
-#include "readiness/checks.hpp"
 #include "database/session.hpp"
-#include "answers/show.hpp"
+#include "readiness/checks.hpp"
 
 #include <algorithm>
 

@@ -1,10 +1,10 @@
 // Plan, status, manifest and advice as rows.
 #include "answers/show.hpp"
 
-#include "backend/guard.hpp"
 #include "answers/advice.hpp"
-#include "readiness/checks.hpp"
+#include "backend/guard.hpp"
 #include "database/session.hpp"
+#include "readiness/checks.hpp"
 #include "readiness/situation.hpp"
 
 namespace gallery {

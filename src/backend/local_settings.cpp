@@ -1,5 +1,5 @@
-// Settings on a nesting level of their own. A function with a SET clause keeps what was SET within it; here nothing is kept,
-// because code of somebody else may have run meanwhile.
+// Settings on a nesting level of their own. A function with a SET clause keeps what was SET within it; here nothing is
+// kept, because code of somebody else may have run meanwhile.
 #include "backend/local_settings.hpp"
 
 #include "backend/guard.hpp"

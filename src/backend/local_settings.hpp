@@ -5,8 +5,8 @@
 
 namespace backend {
 
-/// All settings are as before when the object goes, or when the transaction is rolled back: those changed through it, and
-/// those that code which ran meanwhile has changed.
+/// All settings are as before when the object goes, or when the transaction is rolled back: those changed through it,
+/// and those that code which ran meanwhile has changed.
 class LocalSettings {
 public:
   LocalSettings();

@@ -116,6 +116,11 @@ void stand_in_queue(Oid table, LOCKMODE level, std::int64_t milliseconds) {
 
 } // namespace
 
+void lock_to_read(const std::vector<Oid> &tables) {
+  for (Oid table : tables)
+    guard([=]() noexcept { LockRelationOid(table, AccessShareLock); });
+}
+
 std::int64_t clock_milliseconds() {
   return GetCurrentTimestamp() / 1000; // reads the clock, cannot raise
 }

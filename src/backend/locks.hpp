@@ -28,6 +28,10 @@ enum class Autovacuum { ends, stays };
 /// Returns InvalidOid, or the table that could not be locked at the last try (then none is held).
 Oid lock_all(const std::vector<Oid> &tables, LockMode mode, Autovacuum autovacuum, std::int64_t &left);
 
+/// Takes ACCESS SHARE locks on the tables until the end of the transaction: their names mean the same tables until
+/// then. Waits in the queue, as any reader does, lock_timeout at most.
+void lock_to_read(const std::vector<Oid> &tables);
+
 /// Milliseconds of the server's clock (statement time moves on, unlike now()).
 std::int64_t clock_milliseconds();
 

@@ -11,8 +11,8 @@ using Field = std::optional<std::string>;
 using Row = std::vector<Field>;
 
 /// An SPI connection for as long as the object lives. Statements see the changes of those before them, and take a new
-/// snapshot each (in READ COMMITTED: what has been committed by then). No setting that code behind a statement has changed
-/// outlives the statement: the next one may run with other rights.
+/// snapshot each (in READ COMMITTED: what has been committed by then). No setting that code behind a statement has
+/// changed outlives the statement: the next one may run with other rights.
 class Spi {
 public:
   Spi();

@@ -22,8 +22,8 @@ std::string_view type_of(std::string_view definition) {
   return definition.starts_with("vector(") ? definition.substr(0, 6) : definition;
 }
 
-/// What of a definition is evidence. Where a key is not valid, deferrable or of another delete action it is still that key;
-/// how an index is kept and what a function does are not looked at.
+/// What of a definition is evidence. Where a key is not valid, deferrable or of another delete action it is still that
+/// key; how an index is kept and what a function does are not looked at.
 std::string essence(Kind kind, std::string_view definition) {
   switch (kind) {
   case Kind::Column:
@@ -62,8 +62,9 @@ Definitions read_definitions(const backend::Spi &spi, const Survey &survey, cons
       {Kind::Constraint, "SELECT o.oid, pg_get_constraintdef(o.oid) FROM pg_constraint o WHERE o.oid = ANY "},
       {Kind::Index, "SELECT o.oid, pg_get_indexdef(o.oid) FROM pg_class o WHERE o.oid = ANY "},
       {Kind::Trigger, "SELECT o.oid, pg_get_triggerdef(o.oid) FROM pg_trigger o WHERE o.oid = ANY "},
-      {Kind::Function, "SELECT o.oid, pg_get_function_result(o.oid) || ' ' || l.lanname::text || ' v' FROM pg_proc o JOIN"
-                       " pg_language l ON l.oid = o.prolang WHERE o.oid = ANY "}};
+      {Kind::Function,
+       "SELECT o.oid, pg_get_function_result(o.oid) || ' ' || l.lanname::text || ' v' FROM pg_proc o JOIN"
+       " pg_language l ON l.oid = o.prolang WHERE o.oid = ANY "}};
   Definitions definitions;
   for (const auto &[kind, sql] : queries) {
     std::string list;
@@ -114,8 +115,7 @@ private:
   }
 
   [[nodiscard]] bool is_made(const GalleryShape &shape) const {
-    return identity_.recorded(shape.migration) &&
-           (shape.removed_by.empty() || !identity_.recorded(shape.removed_by));
+    return identity_.recorded(shape.migration) && (shape.removed_by.empty() || !identity_.recorded(shape.removed_by));
   }
 
   [[nodiscard]] bool is_there(const GalleryShape &shape) const {
@@ -151,9 +151,8 @@ private:
       auto const shapes = manifest::shapes_of(Kind::Column, table, name);
       if (shapes.empty())
         return "has the column \"" + name + "\", which Gallery does not make";
-      if (std::none_of(shapes.begin(), shapes.end(), [&](const GalleryShape &shape) {
-            return type_of(shape.definition) == type_of(column->second);
-          }))
+      if (std::none_of(shapes.begin(), shapes.end(),
+                       [&](const GalleryShape &shape) { return type_of(shape.definition) == type_of(column->second); }))
         return "has the column \"" + name + "\" of type " + column->second + ", Gallery makes it " +
                std::string(type_of(shapes.back().definition));
     }

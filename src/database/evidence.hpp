@@ -1,5 +1,5 @@
-// The evidence rule: what in a database is Gallery's. A thing is what it is, not what it is called: its name, kind, owner and
-// shape must be those that a recorded migration gave it.
+// The evidence rule: what in a database is Gallery's. A thing is what it is, not what it is called: its name, kind,
+// owner and shape must be those that a recorded migration gave it.
 #pragma once
 
 #include "database/identity.hpp"
@@ -22,10 +22,12 @@ struct Evidence {
 
 /// Sorts what is called as Gallery's objects are. Gallery's is what a recorded migration made and no later recorded one
 /// removed, if its shape is right:
-/// - a table has no column that Gallery does not make and none of another type; columns, keys, indexes and triggers may be
-///   missing, but of what the recorded migrations made at least a quarter is there (or no column at all: then nothing can be
-///   lost). Of a table that rules read, no column may be missing.
-/// - a column has its type; a key its columns and the table it refers to; an index its columns; a trigger its function; a
+/// - a table has no column that Gallery does not make and none of another type; columns, keys, indexes and triggers may
+/// be
+///   missing, but of what the recorded migrations made at least a quarter is there (or no column at all: then nothing
+///   can be lost). Of a table that rules read, no column may be missing.
+/// - a column has its type; a key its columns and the table it refers to; an index its columns; a trigger its function;
+/// a
 ///   function its result and language.
 /// What no listing of a running Gallery has shown (branches) goes by name, kind and owner.
 /// `is_read` says what rules read. Asks the catalog only.

@@ -42,9 +42,9 @@ Identity identify(const Survey &survey);
 /// True where the ledgers alone do not tell: a row of an unreleased build whose released name is not recorded.
 bool needs_objects(const Survey &survey);
 
-/// True where the version is one that Gallery records, and not Immich: where both have such a number the ledger decides, if
-/// it has rows of Gallery's and too few of Immich's for that Immich; else the day (YYYY-MM-DD). Rows of Immich's alone tell
-/// nothing: migrations can be skipped, and older dumps restored.
+/// True where the version is one that Gallery records, and not Immich: where both have such a number the ledger
+/// decides, if it has rows of Gallery's and too few of Immich's for that Immich; else the day (YYYY-MM-DD). Rows of
+/// Immich's alone tell nothing: migrations can be skipped, and older dumps restored.
 bool is_gallery_version(const Version &version, std::string_view date, const Identity &identity);
 
 /// The releases with exactly the first `migrations` names: first and last tag, or null where no release has that set.

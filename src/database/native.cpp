@@ -55,9 +55,10 @@ constexpr Query queries[] = {
                  " JOIN pg_enum e ON e.enumtypid = t.oid WHERE t.typnamespace = %s GROUP BY t.typname"},
     {Kind::Extension, "SELECT '', extname, '' FROM pg_extension WHERE %s > 0"},
     {Kind::Sequence, "SELECT '', c.relname, '' FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = %s"},
-    {Kind::Table, "SELECT c.relname, '', concat_ws(', ', CASE c.relkind WHEN 'p' THEN 'partitioned' END,"
-                  " CASE c.relpersistence WHEN 'u' THEN 'unlogged' END, CASE WHEN c.relrowsecurity THEN 'row security' END)"
-                  " FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = %s"},
+    {Kind::Table,
+     "SELECT c.relname, '', concat_ws(', ', CASE c.relkind WHEN 'p' THEN 'partitioned' END,"
+     " CASE c.relpersistence WHEN 'u' THEN 'unlogged' END, CASE WHEN c.relrowsecurity THEN 'row security' END)"
+     " FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = %s"},
     {Kind::Column, "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' "
                    "not null' ELSE '' END"
                    " || coalesce(CASE WHEN a.attgenerated = '' THEN ' default ' ELSE ' generated ' END || "

@@ -23,8 +23,8 @@ struct Drift {
   std::string expected;
   std::string found;
 
-  /// True for everything but tables, columns, indexes, triggers and the like that were added, which Immich ignores. Immich
-  /// reports it when it starts, all but the state of tables and of keys' triggers.
+  /// True for everything but tables, columns, indexes, triggers and the like that were added, which Immich ignores.
+  /// Immich reports it when it starts, all but the state of tables and of keys' triggers.
   [[nodiscard]] bool reported_by_immich() const;
   /// One line for a detail.
   [[nodiscard]] std::string text() const;

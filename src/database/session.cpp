@@ -2,6 +2,7 @@
 #include "database/session.hpp"
 
 #include "backend/guard.hpp"
+#include "backend/locks.hpp"
 #include "database/survey.hpp"
 #include "settings.hpp"
 
@@ -29,6 +30,26 @@ Oid immich_owner(const backend::Spi &spi) {
                            "Connect as the role that Immich uses, or run: SET ROLE " +
                                backend::identifier(ledger.owner) + ";");
   return ledger.owner_oid;
+}
+
+Careful::Careful(const backend::Spi &spi) : owner_(immich_owner(spi)) {
+  // Who owns the schema may drop a table and put one of his own in its place, between the catalog's answer and the
+  // query. Under the locks of a revert this waits for nobody: they are on the same tables.
+  std::set<std::string> names{"kysely_migrations", "gallery_migrations", "gallery_migrations_lock"};
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.table);
+  for (const auto &fact : manifest::gallery_objects())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.name);
+  std::vector<Oid> tables;
+  for (auto &row :
+       spi.query("SELECT c.oid FROM pg_class c JOIN pg_class l ON l.relnamespace = c.relnamespace AND"
+                 " l.relowner = c.relowner WHERE l.relname = 'kysely_migrations' AND l.relkind IN ('r', 'p')"
+                 " AND c.relkind IN ('r', 'p') AND c.relname = ANY (" +
+                 backend::array_literal({names.begin(), names.end()}) + "::name[]) ORDER BY c.oid"))
+    tables.push_back(static_cast<Oid>(std::stoul(row[0].value_or("0"))));
+  backend::lock_to_read(tables);
 }
 
 } // namespace gallery

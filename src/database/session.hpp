@@ -17,14 +17,15 @@ private:
   backend::LocalSettings settings_;
 };
 
-/// The owner of this database's Immich, or InvalidOid where there is none or more than one. Reads the catalog only. Throws
-/// 42501 for a caller who has not all of the owner's rights: code of the owner would run with other rights than his.
+/// The owner of this database's Immich, or InvalidOid where there is none or more than one. Reads the catalog only.
+/// Throws 42501 for a caller who has not all of the owner's rights: code of the owner would run with other rights than
+/// his.
 Oid immich_owner(const backend::Spi &spi);
 
 /// Bounded, and with the rights of Immich's owner, no more and no less: for all that touches Immich's tables.
 class Careful {
 public:
-  explicit Careful(const backend::Spi &spi) : owner_(immich_owner(spi)) {}
+  explicit Careful(const backend::Spi &spi);
   /// While the result lives, the caller's own rights are there again.
   [[nodiscard]] backend::AsCaller as_caller() const { return backend::AsCaller(owner_); }
 

@@ -40,13 +40,13 @@ std::string join_extension(const std::string &catalog, const std::string &oid) {
 }
 
 void read_relations(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
-  for (auto &row :
-       spi.query("SELECT c.relname, c.oid, c.relkind, pg_get_userbyid(c.relowner), e.extname, t.relname, k.conname FROM pg_class c" +
-                 join_extension("pg_class", "c.oid") +
-                 " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid"
-                 " LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')"
-                 " WHERE c.relkind <> 't' AND c.relnamespace = " +
-                 schema_oid)) {
+  for (auto &row : spi.query("SELECT c.relname, c.oid, c.relkind, pg_get_userbyid(c.relowner), e.extname, t.relname, "
+                             "k.conname FROM pg_class c" +
+                             join_extension("pg_class", "c.oid") +
+                             " LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON t.oid = i.indrelid"
+                             " LEFT JOIN pg_constraint k ON k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')"
+                             " WHERE c.relkind <> 't' AND c.relnamespace = " +
+                             schema_oid)) {
     Relation relation;
     relation.oid = to_oid(row[1]);
     relation.kind = text(row[2]).front();
@@ -109,14 +109,15 @@ void read_search_path(const backend::Spi &spi, Survey &survey) {
                  backend::array_literal(extensions) + ") ORDER BY 1"))
     if (text(row[0]) != survey.schema())
       survey.search_path.push_back(text(row[0]));
-  auto const schemas = "(SELECT oid FROM pg_namespace WHERE nspname = ANY (" +
-                       backend::array_literal(survey.search_path) + "::name[]))";
-  for (auto &row : spi.query("SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN " + schemas +
-                             " AND EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND q.pronamespace ="
-                             " 'pg_catalog'::regnamespace) UNION SELECT t.typname FROM pg_type t WHERE t.typnamespace IN " +
-                             schemas +
-                             " AND EXISTS (SELECT FROM pg_type q WHERE q.typname = t.typname AND q.typnamespace ="
-                             " 'pg_catalog'::regnamespace)"))
+  auto const schemas =
+      "(SELECT oid FROM pg_namespace WHERE nspname = ANY (" + backend::array_literal(survey.search_path) + "::name[]))";
+  for (auto &row :
+       spi.query("SELECT p.proname FROM pg_proc p WHERE p.pronamespace IN " + schemas +
+                 " AND EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND q.pronamespace ="
+                 " 'pg_catalog'::regnamespace) UNION SELECT t.typname FROM pg_type t WHERE t.typnamespace IN " +
+                 schemas +
+                 " AND EXISTS (SELECT FROM pg_type q WHERE q.typname = t.typname AND q.typnamespace ="
+                 " 'pg_catalog'::regnamespace)"))
     survey.ambiguous.insert(text(row[0]));
 }
 

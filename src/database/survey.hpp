@@ -3,8 +3,8 @@
 #pragma once
 
 #include "backend/spi.hpp"
-#include "manifest/manifest.hpp"
 #include "database/ledger.hpp"
+#include "manifest/manifest.hpp"
 
 #include <map>
 #include <set>
@@ -93,8 +93,8 @@ struct Survey {
 /// The ledgers, found in the catalog by name and columns, in any schema.
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table);
 
-/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database. Throws 42501
-/// where the ledger itself is not to be touched.
+/// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database.
+/// Throws 42501 where the ledger itself is not to be touched.
 Survey read_ledgers(const backend::Spi &spi, Ledger ledger);
 
 /// Reads the objects of the ledger's schema as well.

@@ -69,7 +69,8 @@ void read_fork_ledger(const backend::Spi &spi, Survey &survey) {
       survey.fork_ledger = std::move(other);
       survey.fork_ledger->rows = read_rows(spi, *survey.fork_ledger);
     } else if (other.owner_oid == survey.ledger.owner_oid ||
-               yes(spi.query("SELECT rolsuper FROM pg_roles WHERE oid = " + std::to_string(other.owner_oid)).at(0)[0])) {
+               yes(spi.query("SELECT rolsuper FROM pg_roles WHERE oid = " + std::to_string(other.owner_oid))
+                       .at(0)[0])) {
       survey.strange_fork_ledger = reason->second;
     }
   }

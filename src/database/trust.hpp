@@ -9,9 +9,9 @@
 
 namespace gallery {
 
-/// The tables of a schema that may not be touched with the rights of `owner`, by name, each with the reason: it belongs to
-/// another role, a table that inherits from it does, or it runs a function or an operator of a role that is neither the
-/// owner nor a superuser (in an index, a trigger, a default, a constraint, a policy, a rule, a domain, statistics).
+/// The tables of a schema that may not be touched with the rights of `owner`, by name, each with the reason: it belongs
+/// to another role, a table that inherits from it does, or it runs a function or an operator of a role that is neither
+/// the owner nor a superuser (in an index, a trigger, a default, a constraint, a policy, a rule, a domain, statistics).
 std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner);
 
 /// Functions and operators in the schemas of a search path that belong to neither the owner nor a superuser and are

@@ -234,9 +234,9 @@ bool is_native(Kind kind, std::string_view table, std::string_view name, int mig
 
 bool is_gallery_table(std::string_view table) {
   auto key_of = [](const GalleryObject &object) { return std::tuple(object.kind, object.table); };
-  auto const found = std::partition_point(gallery_objects_table.begin(), gallery_objects_table.end(), [&](const auto &object) {
-    return key_of(object) < std::tuple(Kind::Table, table);
-  });
+  auto const found =
+      std::partition_point(gallery_objects_table.begin(), gallery_objects_table.end(),
+                           [&](const auto &object) { return key_of(object) < std::tuple(Kind::Table, table); });
   return found != gallery_objects_table.end() && key_of(*found) == std::tuple(Kind::Table, table);
 }
 

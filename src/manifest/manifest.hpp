@@ -116,8 +116,8 @@ const RenamedMigration *find_renamed_migration(std::string_view name);
 bool is_native(Kind kind, std::string_view table, std::string_view name, int migrations);
 /// Is it the name of one of Gallery's own tables?
 bool is_gallery_table(std::string_view table);
-/// The rows of gallery_shapes() for an object, one for each migration that changed it; for a table with an empty name all
-/// of its parts of that kind.
+/// The rows of gallery_shapes() for an object, one for each migration that changed it; for a table with an empty name
+/// all of its parts of that kind.
 std::span<const GalleryShape> shapes_of(Kind kind, std::string_view table, std::string_view name = {});
 /// Position in immich_migrations(), or -1.
 int find_immich_migration(std::string_view name);

@@ -9,10 +9,10 @@ namespace gallery {
 struct Plan {
   std::vector<Step> steps;
   std::vector<Remark> remarks;
-  std::vector<FoundObject> objects;   // Gallery's objects that go
-  std::vector<std::string> ledgers;   // Gallery's own ledger and its lock table, where they are
-  std::set<TableName> restored;       // columns of Immich's that a step puts back
-  std::vector<Stranger> strangers;    // objects of a name of Gallery's that are not Gallery's
+  std::vector<FoundObject> objects; // Gallery's objects that go
+  std::vector<std::string> ledgers; // Gallery's own ledger and its lock table, where they are
+  std::set<TableName> restored;     // columns of Immich's that a step puts back
+  std::vector<Stranger> strangers;  // objects of a name of Gallery's that are not Gallery's
   const manifest::ImmichRelease *target = nullptr;
 };
 

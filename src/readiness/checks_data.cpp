@@ -154,14 +154,14 @@ Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vec
     if (in_the_way && !entry.in_the_way)
       continue;
     auto const found = orphans.find(entry.key.table + '.' + entry.key.name);
-    lines.push_back("key " + quoted(entry.key.name) + " of table " + quoted(entry.key.table) + ' ' + entry.what +
-                    (found == orphans.end() ? std::string()
-                                            : " (" + std::to_string(found->second) + " rows point to nothing)"));
+    lines.push_back(
+        "key " + quoted(entry.key.name) + " of table " + quoted(entry.key.table) + ' ' + entry.what +
+        (found == orphans.end() ? std::string() : " (" + std::to_string(found->second) + " rows point to nothing)"));
     if (std::find(statements.begin(), statements.end(), entry.mend) == statements.end())
       statements.push_back(entry.mend);
   }
-  std::string const hint = "Look at the rows that point to nothing, if any. Then, as the owner or a superuser:\n" +
-                           list_lines(statements);
+  std::string const hint =
+      "Look at the rows that point to nothing, if any. Then, as the owner or a superuser:\n" + list_lines(statements);
   auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                          "foreign keys of Immich's do not hold where rows have to be deleted", list_lines(lines), hint);
   if (!in_the_way) {

@@ -91,8 +91,10 @@ Finding check_target(const Identity &identity, const manifest::ImmichRelease *&t
                    "gallery.revert_target " + quoted(wanted) + " is not a release tag", "",
                    "Use a tag such as " + std::string(automatic->tag) + ", or none: RESET gallery.revert_target;");
   const auto *release = find_release(wanted);
-  std::string const earliest = "The earliest that works: SET gallery.revert_target = " + literal(std::string(choose_first(identity.native_migrations, identity.immich_base)->tag)) +
-                               "; or let it be chosen: RESET gallery.revert_target;";
+  std::string const earliest =
+      "The earliest that works: SET gallery.revert_target = " +
+      literal(std::string(choose_first(identity.native_migrations, identity.immich_base)->tag)) +
+      "; or let it be chosen: RESET gallery.revert_target;";
   if (release == nullptr)
     return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
                    "Immich " + version->tag() + " is not a release that gallery_revert knows",

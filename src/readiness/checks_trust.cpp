@@ -50,8 +50,9 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
   }
   if (foreign.empty())
     return ok(name, "one role owns all that has to be changed");
-  std::string hint = "One role has to own all of it, and no code of others may hang on it. What is not Immich's or Gallery's "
-                     "there: drop it.";
+  std::string hint =
+      "One role has to own all of it, and no code of others may hang on it. What is not Immich's or Gallery's "
+      "there: drop it.";
   if (!statements.empty())
     hint += " What is, as a superuser:\n" + list_lines(statements);
   return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -69,21 +70,23 @@ Finding check_evidence(const Survey &survey, const Evidence &evidence) {
       lines.push_back(line_of(stranger));
   if (lines.empty())
     return ok(name, "what is read of Gallery's is as Gallery makes it");
-  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                 "what Gallery keeps for Immich's photos is not as Gallery makes it", list_lines(lines),
-                 "Favourites, pets and links could not be put right. Give these the shape and the owner that Gallery gave "
-                 "them, or, if they are not Gallery's, another name.");
+  return blocked(
+      name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+      "what Gallery keeps for Immich's photos is not as Gallery makes it", list_lines(lines),
+      "Favourites, pets and links could not be put right. Give these the shape and the owner that Gallery gave "
+      "them, or, if they are not Gallery's, another name.");
 }
 
 Finding check_shadows(const Survey &survey) {
   constexpr const char *name = "search path";
   if (survey.shadows.empty())
     return ok(name, "nothing of another role stands in the way of Immich's functions");
-  return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
-                 "functions or operators of other roles could run in place of the server's or Immich's",
-                 list_lines(survey.shadows),
-                 "Immich's own functions look in the schema where these are. Drop them, or move them: ALTER FUNCTION ... SET "
-                 "SCHEMA ...;");
+  return blocked(
+      name, ERRCODE_INSUFFICIENT_PRIVILEGE,
+      "functions or operators of other roles could run in place of the server's or Immich's",
+      list_lines(survey.shadows),
+      "Immich's own functions look in the schema where these are. Drop them, or move them: ALTER FUNCTION ... SET "
+      "SCHEMA ...;");
 }
 
 Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers) {

@@ -61,7 +61,8 @@ std::vector<std::string> take_names(std::string_view &text) {
 std::string mending(const Survey &survey, const Drift &drift, const ForeignKey &key, bool same) {
   auto const alter = "ALTER TABLE " + qualified(survey.schema(), key.table);
   if (drift.found.ends_with(not_enforced) && same)
-    return alter + " ENABLE TRIGGER ALL; ALTER TABLE " + qualified(survey.schema(), key.parent) + " ENABLE TRIGGER ALL;";
+    return alter + " ENABLE TRIGGER ALL; ALTER TABLE " + qualified(survey.schema(), key.parent) +
+           " ENABLE TRIGGER ALL;";
   if (drift.found.ends_with(not_valid) && same)
     return alter + " VALIDATE CONSTRAINT " + identifier(key.name) + ';';
   // The definition names the table it refers to without its schema.
@@ -141,10 +142,11 @@ std::map<std::string, std::int64_t> count_orphans(const backend::Spi &spi, const
     for (std::size_t i = 0; i < key.columns.size(); ++i) {
       auto const child = survey.columns.find({key.table, key.columns[i]});
       auto const parent = survey.columns.find({key.parent, key.parent_columns[i]});
-      there = there && child != survey.columns.end() && parent != survey.columns.end() && child->second == parent->second;
+      there =
+          there && child != survey.columns.end() && parent != survey.columns.end() && child->second == parent->second;
       set += (i == 0 ? "" : " AND ") + ("x." + identifier(key.columns[i]) + " IS NOT NULL");
-      equal += (i == 0 ? "" : " AND ") + ("p." + identifier(key.parent_columns[i]) + " OPERATOR(pg_catalog.=) x." +
-                                          identifier(key.columns[i]));
+      equal += (i == 0 ? "" : " AND ") +
+               ("p." + identifier(key.parent_columns[i]) + " OPERATOR(pg_catalog.=) x." + identifier(key.columns[i]));
     }
     if (!there)
       continue;
@@ -163,10 +165,11 @@ std::vector<ForeignKey> keys_of(const backend::Spi &spi, const Survey &survey, c
   std::vector<ForeignKey> keys;
   if (tables.empty())
     return keys;
-  for (auto &row : spi.query("SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c"
-                             " ON c.oid = k.conrelid WHERE k.contype = 'f' AND c.relnamespace = " +
-                             std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
-                             backend::array_literal({tables.begin(), tables.end()}) + "::name[]) ORDER BY 1, 2"))
+  for (auto &row :
+       spi.query("SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c"
+                 " ON c.oid = k.conrelid WHERE k.contype = 'f' AND c.relnamespace = " +
+                 std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
+                 backend::array_literal({tables.begin(), tables.end()}) + "::name[]) ORDER BY 1, 2"))
     if (auto key = parse_foreign_key(survey.unqualified(row[2].value_or("")))) {
       key->table = row[0].value_or("");
       key->name = row[1].value_or("");

@@ -1,5 +1,5 @@
-// Foreign keys that do not hold what Immich's hold: missing, not valid, not enforced (triggers that an interrupted restore left
-// off), or with another delete action. A step that deletes rows relies on them.
+// Foreign keys that do not hold what Immich's hold: missing, not valid, not enforced (triggers that an interrupted
+// restore left off), or with another delete action. A step that deletes rows relies on them.
 #pragma once
 
 #include "database/native.hpp"
@@ -22,8 +22,8 @@ std::optional<ForeignKey> parse_foreign_key(std::string_view definition);
 /// Immich's keys that are not as Immich makes them.
 struct BrokenKey {
   ForeignKey key;
-  std::string what; // "is missing", "is not enforced", ...
-  std::string mend; // the statements that put it right
+  std::string what;        // "is missing", "is not enforced", ...
+  std::string mend;        // the statements that put it right
   bool in_the_way = false; // a step changes rows of its table, or deletes some that it refers to
 };
 

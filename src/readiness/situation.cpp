@@ -3,8 +3,8 @@
 
 #include "backend/guard.hpp"
 #include "readiness/checks.hpp"
-#include "rules/rules.hpp"
 #include "rules/rule.hpp"
+#include "rules/rules.hpp"
 
 namespace gallery {
 

@@ -56,8 +56,8 @@ struct Need {
 };
 
 struct Rule {
-  std::string_view migration = {}; // of Gallery's that must be recorded; empty: it writes such rows without one
-  std::span<const Need> needs = {};       // of Immich's that must be there
+  std::string_view migration = {};  // of Gallery's that must be recorded; empty: it writes such rows without one
+  std::span<const Need> needs = {}; // of Immich's that must be there
   std::span<const Need> reads = {}; // of Gallery's: tables, and columns of Immich's tables
   std::span<const SideEffect> side_effects = {};
   /// Adds to the outcome of its phase. Its steps get the phase and the side effects from here; they may have more.

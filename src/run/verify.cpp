@@ -94,11 +94,11 @@ void compare_rows(const RowCounters &before, const RowCounters &now, const Plan 
       }
       if (changed == promised || (changed > promised && more_allowed && (found->second.unlimited || changed <= most)))
         continue;
-      differences.push_back("table \"" + table + "\": " + std::to_string(changed) + " rows " + change_names.at(i) +
-                            ", expected " + (changed > promised && more_allowed ? "at most " : "") +
-                            std::to_string(changed > promised ? most : promised) +
-                            (elsewhere ? "; it is not Immich's: a key or a trigger of yours changes it with Immich's rows"
-                                       : ""));
+      differences.push_back(
+          "table \"" + table + "\": " + std::to_string(changed) + " rows " + change_names.at(i) + ", expected " +
+          (changed > promised && more_allowed ? "at most " : "") +
+          std::to_string(changed > promised ? most : promised) +
+          (elsewhere ? "; it is not Immich's: a key or a trigger of yours changes it with Immich's rows" : ""));
     }
 }
 

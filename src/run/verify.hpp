@@ -1,8 +1,8 @@
 // The proof before commit: what is left is a stock Immich, and nothing else was changed.
 #pragma once
 
-#include "run/execute.hpp"
 #include "database/native.hpp"
+#include "run/execute.hpp"
 
 namespace gallery {
 
