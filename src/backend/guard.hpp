@@ -3,12 +3,12 @@
 // into a C++ exception with the whole ErrorData; and every SQL-callable function goes through wall(), which turns any
 // exception back into the server's error, as its last act.
 //
-// wrong: std::string name = get_rel_name(oid);                          // a longjmp here leaks every string in this
-// frame wrong: guard([&] { return std::string(get_rel_name(oid)); });         // not noexcept, not trivial: does not
-// compile wrong: try { guard(...); } catch (const ServerError &) { go_on(); }   // the transaction is lost, and nobody
-// is told right: char *const copy = guard([=]() noexcept { return get_rel_name(oid); });  // pallocs; plain values in
-// and out right: std::string const name = copy == nullptr ? "" : copy;          // C++ again, outside of the guard
-// right: guard([=]() noexcept { pfree(copy); });                        // or leave it to the memory context
+// wrong: std::string name = get_rel_name(oid);                  // a longjmp leaks every string of this frame
+// wrong: guard([&] { return std::string(get_rel_name(oid)); });  // neither noexcept nor trivial: does not compile
+// wrong: try { guard(...); } catch (const ServerError &) {}      // the transaction is lost, and nobody is told
+// right: char *copy = guard([=]() noexcept { return get_rel_name(oid); });  // plain values in and out
+// right: std::string name = copy == nullptr ? "" : copy;         // C++ again, outside of the guard
+// right: guard([=]() noexcept { pfree(copy); });                 // or leave it to the memory context
 #pragma once
 
 #include "backend/postgres.hpp"
