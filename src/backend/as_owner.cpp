@@ -15,7 +15,7 @@ bool may_act_as(Oid role) {
 
 AsOwner::AsOwner(Oid owner) {
   GetUserIdAndSecContext(&user_, &context_); // reads the session's own state, cannot raise
-  if (OidIsValid(owner) && user_ != owner && may_act_as(owner))
+  if (OidIsValid(owner) && may_act_as(owner))
     SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 }
 

@@ -1,6 +1,10 @@
 // Two questions to the catalog. Both begin with what strange roles own, which in most databases is nothing.
 #include "database/trust.hpp"
 
+#include "manifest/manifest.hpp"
+
+#include <set>
+
 namespace gallery {
 
 namespace {
@@ -14,7 +18,8 @@ std::string is_strange(const std::string &role, Oid owner) {
 } // namespace
 
 std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner) {
-  auto const in_schema = "c.relkind IN ('r', 'p') AND c.relnamespace = " + std::to_string(schema) + "::oid";
+  auto const in_schema =
+      "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + std::to_string(schema) + "::oid";
   auto const oid = std::to_string(owner) + "::oid";
   std::map<std::string, std::string> reasons;
   auto take = [&](const std::string &sql) {
@@ -66,18 +71,24 @@ std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std:
   auto const schemas =
       "(SELECT oid FROM pg_namespace WHERE nspname = ANY (" + backend::array_literal(path) + "::name[]))";
   auto const known = "('pg_catalog'::regnamespace)";
+  // Immich's own by the facts: what is missing here could be taken the place of as well.
+  std::set<std::string> natives;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Function)
+      natives.emplace(fact.name.substr(0, fact.name.find('(')));
   std::vector<std::string> lines;
   for (auto &row : spi.query(
            "SELECT 'function ' || p.oid::regprocedure::text || ' of \"' || pg_get_userbyid(p.proowner)::text || '\"\'"
            " FROM pg_proc p WHERE p.pronamespace IN " +
-           schemas + " AND " + is_strange("p.proowner", owner) +
-           " AND EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND (q.pronamespace = " + known +
+           schemas + " AND " + is_strange("p.proowner", owner) + " AND (p.proname = ANY (" +
+           backend::array_literal({natives.begin(), natives.end()}) +
+           "::name[]) OR EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND (q.pronamespace = " + known +
            " OR q.pronamespace IN " + schemas + " AND NOT (" + is_strange("q.proowner", owner) +
-           "))) UNION ALL SELECT 'operator ' || o.oid::regoperator::text || ' of \"' ||"
+           ")))) UNION ALL SELECT 'operator ' || o.oid::regoperator::text || ' of \"' ||"
            " pg_get_userbyid(o.oprowner)::text || '\"\' FROM pg_operator o WHERE o.oprnamespace IN " +
            schemas + " AND " + is_strange("o.oprowner", owner) +
-           " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND q.oprnamespace = " + known +
-           ") ORDER BY 1"))
+           " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND (q.oprnamespace = " + known +
+           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) + "))) ORDER BY 1"))
     lines.push_back(row[0].value_or(""));
   return lines;
 }

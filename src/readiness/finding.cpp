@@ -41,10 +41,29 @@ std::vector<std::string> quoted_all(const std::vector<std::string> &names) {
   return result;
 }
 
+namespace {
+
+/// An entry is one line, whatever names are in it: a line break in one could pass for a line of ours.
+std::string one_line(const std::string &entry) {
+  std::string line;
+  for (char c : entry)
+    if (static_cast<unsigned char>(c) < ' ') {
+      constexpr const char *digits = "0123456789abcdef";
+      line += "\\x";
+      line += digits[static_cast<unsigned char>(c) / 16];
+      line += digits[static_cast<unsigned char>(c) % 16];
+    } else {
+      line += c;
+    }
+  return line;
+}
+
+} // namespace
+
 std::string list_lines(const std::vector<std::string> &entries) {
   std::string result;
   for (std::size_t i = 0; i < std::min(entries.size(), longest_list); ++i)
-    result += (i == 0 ? "" : "\n") + entries[i];
+    result += (i == 0 ? "" : "\n") + one_line(entries[i]);
   if (entries.size() > longest_list)
     result += "\nand " + std::to_string(entries.size() - longest_list) + " more";
   return result;

@@ -66,8 +66,8 @@ my %base = (
 my ($plants, $tried, $serial) = (0, 0, 0);
 my %ran;
 
-# Plants as a role, then calls everything as the superuser. Options: owner of Immich; base; as, who plants; refused, true where the
-# server itself does not let him.
+# Plants as a role, then calls everything as the superuser. Options: owner of Immich; base; as, who plants; before, SQL of the superuser's;
+# commit, true to commit each call; refused, true where the server itself does not let him.
 sub plant
 {
 	my ($what, $sql, %option) = @_;
@@ -85,7 +85,7 @@ sub plant
 	{
 		$script .= "SELECT setval('trap.ran', 1, false), setval('trap.escaped', 1, false) \\g /dev/null\n"
 		  . "BEGIN;\nSET LOCAL gallery.revert_token = 'i_accept_data_loss';\n" . ($call->[1] =~ s/;$/ \\g \/dev\/null/r)
-		  . "\n\\if :ERROR\nROLLBACK;\n\\endif\n\\echo == $call->[0]\n$settings\nROLLBACK;\n"
+		  . "\n\\if :ERROR\nROLLBACK;\n\\endif\n\\echo == $call->[0]\n$settings\n" . ($option{commit} ? 'COMMIT' : 'ROLLBACK') . ";\n"
 		  . "SELECT format('%s|%s|%s', 'trap', (SELECT is_called FROM trap.ran), (SELECT is_called FROM trap.escaped));\n";
 	}
 	my ($out, $call, %kept, @bad) = ('', '');
@@ -206,6 +206,25 @@ foreach my $owner ('immich', 'superuser')
 		before => 'CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw; GRANT USAGE ON FOREIGN SERVER nowhere TO mallory;');
 	plant('a table that inherits from Immich\'s', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . "CREATE INDEX ON public.heir (name) WHERE public.evil('x') = 1;",
 		%as, base => 'Gallery v4.57', before => "CREATE TABLE public.heir () INHERITS (public.$_); ALTER TABLE public.heir OWNER TO mallory;") foreach qw(kysely_migrations person);
+}
+
+# What would run at the commit, as whoever commits: a key leads to a table of his, whose triggers queue events for later.
+my $later = evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
+  . "CREATE FUNCTION mine.later() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SET CONSTRAINTS ALL DEFERRED; INSERT INTO mine.queue VALUES (1); RETURN NULL; END';"
+  . 'CREATE TABLE mine.queue (n int); CREATE CONSTRAINT TRIGGER evil AFTER INSERT ON mine.queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.evil();'
+  . 'CREATE TABLE mine.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE);'
+  . 'CREATE TRIGGER later AFTER DELETE ON mine.notes FOR EACH STATEMENT EXECUTE FUNCTION mine.later();';
+foreach my $owner ('immich', 'superuser')
+{
+	my $before = 'CREATE SCHEMA mine AUTHORIZATION mallory; GRANT REFERENCES, SELECT ON public.asset_face TO mallory;';
+	plant('an event that waits for the commit', $later, as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => $before, commit => 1);
+	# What Immich's functions name, where Immich's own is missing.
+	plant('a function of Immich\'s that is missing', evil('mallory', 'immich_uuid_v7', 'timestamptz DEFAULT clock_timestamp()', 'uuid', 'RETURN NULL;'),
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => 'DROP FUNCTION public.immich_uuid_v7(timestamptz) CASCADE;');
+	plant('a view in the place of a table that Immich\'s triggers write to', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
+		  . 'CREATE VIEW public.asset_face_audit AS SELECT NULL::uuid AS "assetFaceId", NULL::uuid AS "assetId";'
+		  . 'CREATE TRIGGER evil INSTEAD OF INSERT ON public.asset_face_audit FOR EACH ROW EXECUTE FUNCTION public.evil();',
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => 'DROP TABLE public.asset_face_audit;');
 }
 
 # (ii) Immich's owner, who is no superuser: whatever he hangs on Immich's tables runs as him, and leaves nothing behind.
