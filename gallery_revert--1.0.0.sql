@@ -9,7 +9,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'gallery_revert';
 
 COMMENT ON FUNCTION gallery_revert() IS
-'Takes this Noodle Gallery database back to Immich in the caller''s transaction and returns the image tag to pin. Needs gallery.revert_token. Look at gallery_revert_plan() first.';
+'Takes this Noodle Gallery database back to Immich in the caller''s transaction and returns the image tag to pin. '
+'Needs gallery.revert_token. Look at gallery_revert_plan() first.';
 
 CREATE FUNCTION gallery_revert_plan(
   OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT statement text)
@@ -48,7 +49,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'gallery_revert_check';
 
 COMMENT ON FUNCTION gallery_revert_check() IS
-'Shows every check with status ok, warning or blocked: before a revert whether it is ready, afterwards whether the database is clean. Changes nothing.';
+'Shows every check with status ok, warning or blocked: before a revert whether it is ready, '
+'afterwards whether the database is clean. Changes nothing.';
 
 CREATE FUNCTION immich_inventory(OUT item text, OUT count bigint)
 RETURNS SETOF record
@@ -77,7 +79,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'immich_recovery_advice';
 
 COMMENT ON FUNCTION immich_recovery_advice(text) IS
-'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. The argument is the release you want to start. Changes nothing.';
+'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. '
+'The argument is the release you want to start. Changes nothing.';
 
 CREATE FUNCTION immich_repair_migration_order() RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -85,7 +88,8 @@ SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'immich_repair_migration_order';
 
 COMMENT ON FUNCTION immich_repair_migration_order() IS
-'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
+'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, '
+'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_check(), gallery_revert_status(),
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),

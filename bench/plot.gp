@@ -10,7 +10,8 @@ set ylabel 'seconds'
 set format x '10^{%L}'
 set grid
 set key top left
-points(generation, method) = sprintf("< awk -F '\\t' '$1 == \"%s\" && $2 == \"%s\" && $3 == \"%s\"' %s/points.dat", generation, variant, method, folder)
+points(generation, method) = sprintf("< awk -F '\\t' '$1 == \"%s\" && $2 == \"%s\" && $3 == \"%s\"' %s/points.dat", \
+  generation, variant, method, folder)
 do for [generation in generations] {
   set title generation
   plot points(generation, 'a') using 4:5:6:7 with yerrorlines title 'gallery\_revert()' lc rgb '#1b6ca8' pt 7 ps 0.6, \

@@ -8,7 +8,8 @@ CREATE TEMP TABLE new_person ON COMMIT DROP AS
 SELECT n - 1 AS n, gen_random_uuid() AS id FROM generate_series(1, :people - (SELECT count(*) FROM person)) AS n;
 CREATE TEMP TABLE human ON COMMIT DROP AS SELECT * FROM person WHERE to_jsonb(person) ->> 'type' IS DISTINCT FROM 'pet' LIMIT 1;
 INSERT INTO person SELECT made.* FROM new_person n, human h, jsonb_populate_record(h, jsonb_build_object('id', n.id,
-    'type', CASE WHEN n.n % 13 = 0 THEN 'pet' ELSE 'person' END, 'personGroupId', n.id, 'faceAssetId', NULL, 'identityId', NULL, 'updateId', immich_uuid_v7())) AS made;
+    'type', CASE WHEN n.n % 13 = 0 THEN 'pet' ELSE 'person' END, 'personGroupId', n.id, 'faceAssetId', NULL, 'identityId', NULL,
+    'updateId', immich_uuid_v7())) AS made;
 \if :has_groups
 INSERT INTO person_group SELECT made.* FROM new_person n, human h JOIN person_group g ON g.id = h."personGroupId",
     jsonb_populate_record(g, jsonb_build_object('id', n.id, 'createId', immich_uuid_v7(), 'updateId', immich_uuid_v7())) AS made;

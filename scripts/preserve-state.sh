@@ -179,7 +179,8 @@ free_kb()
 room_to_restore()
 {
     free=$(free_kb pg "$1")
-    [ -z "$free" ] || [ "$free" -ge "$2" ] || fail "not enough room for --test-restore: $((free / 1024)) MB free in $1, $(($2 / 1024)) MB wanted" \
+    [ -z "$free" ] || [ "$free" -ge "$2" ] ||
+        fail "not enough room for --test-restore: $((free / 1024)) MB free in $1, $(($2 / 1024)) MB wanted" \
         "Run it without --test-restore, and restore the dump on another machine to be sure of it."
 }
 
@@ -188,7 +189,8 @@ if [ -n "$container" ]; then
     command -v docker >/dev/null || fail "docker is not on this machine's PATH"
     # The container knows the role and the database that it was made with.
     # shellcheck disable=SC2016 # expanded in the container
-    known=$(docker exec "$container" sh -c 'printf "%s\037%s\037" "${POSTGRES_USER:-${DB_USERNAME:-postgres}}" "${POSTGRES_DB:-${DB_DATABASE_NAME:-immich}}"') ||
+    known=$(docker exec "$container" sh -c \
+        'printf "%s\037%s\037" "${POSTGRES_USER:-${DB_USERNAME:-postgres}}" "${POSTGRES_DB:-${DB_DATABASE_NAME:-immich}}"') ||
         fail "the container \"$container\" does not answer" \
             "Start the database alone with: docker compose up -d database" "Containers that run: docker ps" \
             "\"permission denied\" above? Then run it as: sudo --preserve-env=HOME COMMAND"
@@ -220,7 +222,8 @@ case $ledgers in
     0) fail "the database \"$name\" holds no Immich: it has no table kysely_migrations beside users and assets of the same owner" \
         "Choose another with --database. All databases: psql -l" ;;
     1) ;;
-    *) fail "the database \"$name\" holds an Immich in $ledgers schemas" "It is not clear which one is meant; Immich itself does not start on such a database." ;;
+    *) fail "the database \"$name\" holds an Immich in $ledgers schemas" \
+        "It is not clear which one is meant; Immich itself does not start on such a database." ;;
 esac
 client=$(pg pg_dump --version </dev/null | awk '{ print int($3) }')
 [ "${client:-0}" -ge "$major" ] || fail "pg_dump $client cannot dump from PostgreSQL $major" \
@@ -243,7 +246,8 @@ for file in ${files[@]+"${files[@]}"}; do
     printf '%s\n' "${file##*/}"
 done | sort | uniq -d >"$tmp/twice" || exit 1
 [ ! -s "$tmp/twice" ] || fail "two files are called $(head -n 1 "$tmp/twice")" "Only one can be copied: rename one, or leave one out."
-mkdir -p -- "$out" 2>"$tmp/mkdir.log" || { show_log "$tmp/mkdir.log"; fail "the folder $out cannot be made" "Choose another with --output."; }
+mkdir -p -- "$out" 2>"$tmp/mkdir.log" ||
+    { show_log "$tmp/mkdir.log"; fail "the folder $out cannot be made" "Choose another with --output."; }
 out=$(cd -- "$out" && pwd -P) || fail "cannot enter the folder $out"
 if [ -n "$install" ]; then
     case $out/ in "$install"/*) fail "$out is inside the install folder" \
@@ -253,14 +257,17 @@ final=$out/immich-$(date -u +%Y%m%dT%H%M%SZ)
 for existing in "$final" "$final.partial" "$final.restore-failed"; do
     [ ! -e "$existing" ] || fail "$existing is already there" "Nothing is ever overwritten; run this again."
 done
-mkdir -- "$final.partial" 2>"$tmp/mkdir.log" || { show_log "$tmp/mkdir.log"; fail "cannot write into the folder $out" "Choose another with --output."; }
+mkdir -- "$final.partial" 2>"$tmp/mkdir.log" ||
+    { show_log "$tmp/mkdir.log"; fail "cannot write into the folder $out" "Choose another with --output."; }
 partial=$final.partial
 if [ -n "$space_check" ]; then
     need=$((size_kb + 16384))
     free=$(free_kb env "$out")
     [ -z "$free" ] || [ "$free" -ge "$need" ] || fail "not enough room: $((free / 1024)) MB free in $out, $((need / 1024)) MB wanted" \
-        "Choose another disk with --output. A dump is mostly smaller than its database:" "--no-space-check tries all the same, and a full disk then ends the run."
-    if [ -n "$test_restore" ] && [ -n "$data_directory" ] && { [ -n "$container" ] || case ${PGHOST:-/} in /*) true ;; *) false ;; esac; }; then
+        "Choose another disk with --output. A dump is mostly smaller than its database:" \
+        "--no-space-check tries all the same, and a full disk then ends the run."
+    if [ -n "$test_restore" ] && [ -n "$data_directory" ] &&
+        { [ -n "$container" ] || case ${PGHOST:-/} in /*) true ;; *) false ;; esac; }; then
         # A full disk would stop the server itself. So there must be room for the copy, for the log of writing it, for the
         # dump, which may be on the same disk, and 256 MB for others.
         log=$((wal_kb < 2 * size_kb ? wal_kb : 2 * size_kb))
@@ -298,21 +305,25 @@ if [ -n "$test_restore" ]; then
 fi
 start pg pg_dump --format=custom --no-password --lock-wait-timeout=60000 --snapshot="$snapshot" --dbname="$conn" \
     </dev/null >"$partial/immich.dump" 2>"$tmp/dump.log"
-await "$partial/immich.dump" || { show_log "$tmp/dump.log"; fail "pg_dump did not finish" "The message above says why: a full disk, a lock, a lost connection."; }
+await "$partial/immich.dump" ||
+    { show_log "$tmp/dump.log"; fail "pg_dump did not finish" "The message above says why: a full disk, a lock, a lost connection."; }
 echo '\q' >&3
 exec 3>&-
 wait "$reader"
 status=$?
 forget "$reader"
 [ $status -eq 0 ] || { show_log "$tmp/session.log"; fail "the session that held the snapshot ended early"; }
-! grep '^not read' "$partial/about.txt" >"$tmp/not-read" || { say "    tables that look like Immich's but belong to another role are not counted:"; show_log "$tmp/not-read"; }
+! grep '^not read' "$partial/about.txt" >"$tmp/not-read" ||
+    { say "    tables that look like Immich's but belong to another role are not counted:"; show_log "$tmp/not-read"; }
 printf 'pg_dump\t%s\n' "$(pg pg_dump --version </dev/null)" >>"$partial/about.txt"
 { [ -s "$partial/inventory.tsv" ] && [ -s "$partial/ledger.tsv" ]; } || fail "the counts could not be written"
 
 # Step 4: a dump that cannot be read is none. --list reads the table of contents only, so all data is read as well.
 say "4. Reading the dump back"
-pg pg_restore --list <"$partial/immich.dump" >"$partial/contents.txt" 2>"$tmp/list.log" || { show_log "$tmp/list.log"; fail "the dump cannot be read"; }
-grep -q ' TABLE DATA .* kysely_migrations \| TABLE DATA .* migrations ' "$partial/contents.txt" || fail "the dump does not hold the ledger of migrations"
+pg pg_restore --list <"$partial/immich.dump" >"$partial/contents.txt" 2>"$tmp/list.log" ||
+    { show_log "$tmp/list.log"; fail "the dump cannot be read"; }
+grep -q ' TABLE DATA .* kysely_migrations \| TABLE DATA .* migrations ' "$partial/contents.txt" ||
+    fail "the dump does not hold the ledger of migrations"
 start pg pg_restore --file=- <"$partial/immich.dump" >/dev/null 2>"$tmp/list.log"
 await || { show_log "$tmp/list.log"; fail "the dump cannot be read to its end"; }
 
@@ -328,13 +339,15 @@ restore()
 if [ -n "$test_restore" ]; then
     trial=preserve_test_$random
     say "5. Restoring it into a scratch database ($trial)"
-    there=$(sql "$conn" <<<"SELECT pg_catalog.count(*) FROM pg_catalog.pg_database WHERE datname::text = '$trial';") || fail "the database does not answer any more"
+    there=$(sql "$conn" <<<"SELECT pg_catalog.count(*) FROM pg_catalog.pg_database WHERE datname::text = '$trial';") ||
+        fail "the database does not answer any more"
     [ "$there" = 0 ] || fail "a database called \"$trial\" exists already" "It is not of this run and is left alone; run this again."
     scratch=$trial
     sql "$conn" >/dev/null 2>"$tmp/create.log" <<<"CREATE DATABASE \"$scratch\" TEMPLATE template0 $locale ALLOW_CONNECTIONS false;
         REVOKE ALL ON DATABASE \"$scratch\" FROM PUBLIC; ALTER DATABASE \"$scratch\" ALLOW_CONNECTIONS true;" ||
         { ! grep -q 'already exists' "$tmp/create.log" || scratch=''
-          show_log "$tmp/create.log"; fail "the scratch database cannot be made" "The role needs CREATEDB; or run this without --test-restore."; }
+          show_log "$tmp/create.log"
+          fail "the scratch database cannot be made" "The role needs CREATEDB; or run this without --test-restore."; }
     keep_as=$final.restore-failed
     start restore 2>"$tmp/restore.log"
     await || { show_log "$tmp/restore.log"; fail "the dump could not be restored"; }

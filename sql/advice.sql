@@ -24,7 +24,8 @@ ROLLBACK;
 SELECT * FROM immich_recovery_advice('latest');
 SELECT * FROM immich_recovery_advice('v2.9.0');
 BEGIN;
-INSERT INTO kysely_migrations VALUES ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z'), ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z');
+INSERT INTO kysely_migrations VALUES
+  ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z'), ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z');
 SELECT * FROM immich_recovery_advice();
 ROLLBACK;
 
@@ -43,12 +44,14 @@ SELECT advice, pin, steps FROM immich_recovery_advice();
 ROLLBACK;
 
 -- Rows out of order: the advice, the plan, the repair, and nothing left to repair.
-UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z' WHERE name IN ('1773242919341-EncodedVideoAssetFiles', '1772609167000-UpdateOpusCodecName');
+UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z'
+WHERE name IN ('1773242919341-EncodedVideoAssetFiles', '1772609167000-UpdateOpusCodecName');
 SELECT * FROM immich_recovery_advice();
 SELECT phase, kind, object, reason, rows, statement FROM gallery_revert_plan();
 \set before `test/lib/dump-hash regress_advice`
 -- The dump's session may take a moment to end.
-DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend') LOOP
+DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend') LOOP
   PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$;
 SELECT immich_repair_migration_order();
 SET gallery.revert_token = 'yes';

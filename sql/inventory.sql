@@ -6,13 +6,15 @@ SELECT * FROM immich_inventory() WHERE item <> 'assets_newest_upload_epoch';
 
 -- Two lines compare: keep it, and look again.
 SELECT json_object_agg(item, count) AS before FROM immich_inventory() \gset
-SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory() WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
+SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory()
+WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
 
 -- What a revert takes away: faces and people that are pets, rule memories. All else is as it was.
 SET gallery.revert_token = 'i_accept_data_loss';
 SET client_min_messages = warning;
 SELECT gallery_revert();
-SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory() WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
+SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory()
+WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
 SELECT json_object_agg(item, count) AS before FROM immich_inventory() \gset
 DROP EXTENSION gallery_revert;
 CREATE EXTENSION gallery_revert;
@@ -22,11 +24,13 @@ SELECT count(*) AS differences FROM immich_inventory() WHERE count IS DISTINCT F
 BEGIN;
 DELETE FROM tag WHERE id = (SELECT id FROM tag ORDER BY id LIMIT 1);
 UPDATE "user" SET "deletedAt" = now() WHERE NOT "isAdmin";
-SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory() WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
+SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory()
+WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
 ROLLBACK;
 SELECT count AS assets FROM immich_inventory() WHERE item = 'assets' \gset
 \echo :assets
-SELECT to_timestamp(count) = (SELECT date_trunc('second', max("createdAt")) FROM asset) AS newest FROM immich_inventory() WHERE item = 'assets_newest_upload_epoch';
+SELECT to_timestamp(count) = (SELECT date_trunc('second', max("createdAt")) FROM asset) AS newest
+FROM immich_inventory() WHERE item = 'assets_newest_upload_epoch';
 \c contrib_regression
 DROP DATABASE regress_inventory;
 
@@ -38,7 +42,8 @@ SET gallery.revert_token = 'i_accept_data_loss';
 SET client_min_messages = warning;
 SELECT json_object_agg(item, count) AS before FROM immich_inventory() \gset
 SELECT gallery_revert();
-SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory() WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
+SELECT item, (:'before'::json ->> item)::bigint AS before, count AS after FROM immich_inventory()
+WHERE count IS DISTINCT FROM (:'before'::json ->> item)::bigint;
 \c contrib_regression
 DROP DATABASE regress_inventory;
 
@@ -52,7 +57,8 @@ INSERT INTO kysely_migrations VALUES ('1744910873969-InitialMigration', '2025-04
 CREATE TABLE users (id int, "deletedAt" timestamptz);
 INSERT INTO users VALUES (1, NULL), (2, NULL), (3, '2025-04-01 00:00+00');
 CREATE TABLE assets (id int, type varchar, status text, "isFavorite" boolean, "createdAt" timestamptz);
-INSERT INTO assets VALUES (1, 'IMAGE', 'active', true, '2025-04-01 00:00+00'), (2, 'IMAGE', 'trashed', false, '2025-04-02 00:00+00'), (3, 'VIDEO', 'active', true, NULL);
+INSERT INTO assets VALUES (1, 'IMAGE', 'active', true, '2025-04-01 00:00+00'),
+  (2, 'IMAGE', 'trashed', false, '2025-04-02 00:00+00'), (3, 'VIDEO', 'active', true, NULL);
 CREATE TABLE exif ("fileSizeInByte" bigint);
 INSERT INTO exif VALUES (5000000000), (5000000000), (NULL);
 CREATE TABLE asset_files (type varchar);

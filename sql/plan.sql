@@ -12,7 +12,8 @@ SELECT step, object, statement FROM gallery_revert_plan();
 CREATE FUNCTION pg_temp.count_of(name text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || name INTO n; RETURN n; END $$;
 SELECT p.rows = sum(pg_temp.count_of(t[1])) AS counted
-FROM gallery_revert_plan() p, regexp_matches(p.statement, '(public\.\w+)', 'g') t WHERE p.statement LIKE 'DROP TABLE%' GROUP BY p.step, p.rows;
+FROM gallery_revert_plan() p, regexp_matches(p.statement, '(public\.\w+)', 'g') t
+WHERE p.statement LIKE 'DROP TABLE%' GROUP BY p.step, p.rows;
 -- The functions read; a read-only transaction and an older snapshot are good enough.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT count(*) FROM gallery_revert_plan();
@@ -26,7 +27,8 @@ DROP DATABASE regress_plan;
 CREATE DATABASE regress_plan TEMPLATE template_newest;
 \c regress_plan
 CREATE EXTENSION gallery_revert;
-SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations FROM gallery_revert_status();
+SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations
+FROM gallery_revert_status();
 SELECT step, phase, kind, rows, reason FROM gallery_revert_plan();
 \c contrib_regression
 DROP DATABASE regress_plan;
@@ -35,7 +37,8 @@ DROP DATABASE regress_plan;
 CREATE DATABASE regress_plan TEMPLATE template_immich;
 \c regress_plan
 CREATE EXTENSION gallery_revert;
-SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations FROM gallery_revert_status();
+SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations
+FROM gallery_revert_status();
 SELECT * FROM gallery_revert_plan();
 \c contrib_regression
 DROP DATABASE regress_plan;

@@ -34,7 +34,8 @@ ROLLBACK;
 
 -- Unknown migrations: all of them named, whichever ledger they are in.
 BEGIN;
-INSERT INTO kysely_migrations VALUES ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z'), ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z');
+INSERT INTO kysely_migrations VALUES
+  ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z'), ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z');
 SELECT * FROM pg_temp.refusal();
 ROLLBACK;
 
@@ -78,7 +79,8 @@ GRANT EXECUTE ON FUNCTION gallery_revert() TO regress_gallery_guest;
 DO $$
 DECLARE r record;
 BEGIN
-  FOR r IN SELECT oid::regclass AS t FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'shared_space' LOOP
+  FOR r IN SELECT oid::regclass AS t FROM pg_class
+      WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'shared_space' LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO regress_gallery_guest', r.t);
   END LOOP;
   FOR r IN SELECT p.oid::regprocedure AS f FROM pg_proc p WHERE pronamespace = 'public'::regnamespace AND NOT EXISTS

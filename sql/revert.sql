@@ -24,7 +24,8 @@ SELECT :'before' = :'after' AS unchanged;
 
 -- And for good.
 SELECT gallery_revert();
-SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations FROM gallery_revert_status();
+SELECT product, gallery_release, immich_first, immich_last, native_migrations, fork_migrations, unknown_migrations
+FROM gallery_revert_status();
 SELECT count(*) FROM gallery_revert_plan();
 
 -- Once more: nothing to do.

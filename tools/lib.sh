@@ -68,7 +68,8 @@ become_user() {
     local script=$1 copy status=0
     shift
     copy=$(mktemp -d /tmp/gallery_revert.XXXXXX)
-    (cd "$root" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f -printf '%P\n'; } | tar -cf - -T - --ignore-failed-read 2>/dev/null) |
+    (cd "$root" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f -printf '%P\n'; } |
+        tar -cf - -T - --ignore-failed-read 2>/dev/null) |
         tar -xf - -C "$copy"
     chown -R postgres: "$copy"
     (cd "$copy" && runuser -u postgres -- env HOME="$copy" "tools/$(basename "$script")" "$@") || status=$?
@@ -112,6 +113,7 @@ with_cluster() {
     while IFS= read -r line; do
         options+=(-o "$line")
     done < <(cluster_options)
-    pg_virtualenv -t -v "$(pg_major)" -c '--locale=C.UTF-8' "${options[@]}" -o fsync=off -o max_connections=50 -o max_prepared_transactions=5 \
+    pg_virtualenv -t -v "$(pg_major)" -c '--locale=C.UTF-8' "${options[@]}" \
+        -o fsync=off -o max_connections=50 -o max_prepared_transactions=5 \
         -o log_min_messages=warning "$@"
 }

@@ -21,7 +21,8 @@ sub _keys
   my ($database) = @_;
   my %keys;
   foreach my $line (split /\n/, ask($database, <<'SQL'))
-SELECT k.conrelid::regclass::name, a.attname FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+SELECT k.conrelid::regclass::name, a.attname
+FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
 WHERE k.contype = 'p' AND k.connamespace = 'public'::regnamespace ORDER BY 1, array_position(k.conkey, a.attnum);
 SQL
   {

@@ -68,7 +68,8 @@ sub state_of
 	my ($dump, $listing, $err) = ('', '', '');
 	IPC::Run::run([ 'pg_dump', '-d', $node->connstr($database) ], '>', \$dump, '2>', \$err) or die "pg_dump: $err";
 	$dump =~ s/^\\(?:un)?restrict .*$//gm;
-	IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-v', 'schema=' . ($schema // 'public'), '-f', root() . '/test/fixtures/listing.sql', '-d', $node->connstr($database) ],
+	my @listing = ('-v', 'schema=' . ($schema // 'public'), '-f', root() . '/test/fixtures/listing.sql');
+	IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', @listing, '-d', $node->connstr($database) ],
 		'>', \$listing, '2>', \$err);
 	die "listing: $err" if $err;
 	die "nothing to compare\n" if length $dump < 10000 || $listing !~ /^table\|/m;
@@ -81,7 +82,11 @@ sub state_of
 sub start_session
 {
 	my ($node, $database, $name, $out, $err, @statements) = @_;
-	return IPC::Run::start([ 'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d', $node->connstr($database) . " application_name=$name", map { ('-c', $_) } @statements ],
+	return IPC::Run::start(
+		[
+			'psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose', '-d', $node->connstr($database) . " application_name=$name",
+			map { ('-c', $_) } @statements
+		],
 		'<', \undef, '>', $out, '2>', $err, IPC::Run::timeout(60));
 }
 
@@ -91,7 +96,8 @@ sub revert
 {
 	my ($node, $database, %option) = @_;
 	my ($out, $err) = ('', '');
-	my $sql = join "\n", '\set VERBOSITY verbose', '\set SHOW_CONTEXT never', token(), $option{before} // '', $option{instead} // 'SELECT gallery_revert();', $option{after} // '';
+	my $sql = join "\n", '\set VERBOSITY verbose', '\set SHOW_CONTEXT never', token(),
+		$option{before} // '', $option{instead} // 'SELECT gallery_revert();', $option{after} // '';
 	my $status = $node->psql($database, $sql, stdout => \$out, stderr => \$err, on_error_stop => 1, timeout => 180,
 		connstr => $node->connstr($database) . ($option{user} ? " user=$option{user}" : ''));
 	# Where in the sources a message comes from is nobody's concern.

@@ -21,7 +21,9 @@ our @kinds = ('table', 'column', 'column type', 'default', 'nullability', 'index
 	'sequence', 'override', 'ledger row', 'ledger order', 'native rows');
 
 # What is no drift whether it is there or not, and what holds the ledgers, without which the revert's own last steps fail.
-my $variable = qr/^(geodata_places|naturalearth_countries|clip_index|face_index|migrations|typeorm_metadata|system_config|socket_io_attachments)/;
+my $by_name = join '|', qw(geodata_places naturalearth_countries clip_index face_index
+	migrations typeorm_metadata system_config socket_io_attachments);
+my $variable = qr/^($by_name)/;
 my $ledgers = qr/^(kysely_migrations|kysely_migrations_lock|migration_overrides)$/;
 
 # Rows that a step's cascades and triggers change as well, so that the step's own count is a lower bound only.
@@ -87,8 +89,10 @@ sub _column
 		[ "$alter ADD COLUMN $new text", _named('extra', 'column', $new, $table), 'additions' ])->@*;
 }
 
-my %other_type = ('uuid' => 'text', 'text' => 'character varying(77)', 'boolean' => 'text', 'integer' => 'bigint', 'bigint' => 'numeric', 'double precision' => 'real',
-	'real' => 'numeric', 'jsonb' => 'json', 'json' => 'text', 'date' => 'timestamp', 'bytea' => 'text', 'timestamp with time zone' => 'timestamp without time zone');
+my %other_type = (
+	'uuid' => 'text', 'text' => 'character varying(77)', 'boolean' => 'text', 'integer' => 'bigint', 'bigint' => 'numeric',
+	'double precision' => 'real', 'real' => 'numeric', 'jsonb' => 'json', 'json' => 'text', 'date' => 'timestamp', 'bytea' => 'text',
+	'timestamp with time zone' => 'timestamp without time zone');
 
 sub _column_type
 {
@@ -96,12 +100,16 @@ sub _column_type
 	my $column = $self->_any('column');
 	my ($type) = $column->{def} =~ /^(.*?)( not null| default | generated | identity |$)/;
 	my $other = $other_type{$type} // ($type =~ /^character varying(\(\d+\))?$/ ? $self->_pick('text', 'character varying(201)') : 'text');
-	return ('ALTER TABLE ' . _id($column->{table}) . ' ALTER COLUMN ' . _id($column->{name}) . " TYPE $other USING " . _id($column->{name}) . "::text::$other",
+	return ('ALTER TABLE ' . _id($column->{table}) . ' ALTER COLUMN ' . _id($column->{name})
+			. " TYPE $other USING " . _id($column->{name}) . "::text::$other",
 		_named('different', 'column', $column->{name}, $column->{table}), 'schema');
 }
 
-my %other_default = (uuid => q('00000000-0000-4000-8000-000000000000'), boolean => q('t' = 't'), integer => '-42', bigint => '-42', jsonb => q('{"my": 1}'), json => q('{"my": 1}'),
-	'double precision' => '-42', real => '-42', 'timestamp with time zone' => q('2001-01-01 00:00:00+00'), 'timestamp without time zone' => q('2001-01-01 00:00:00'), date => q('2001-01-01'));
+my %other_default = (
+	uuid => q('00000000-0000-4000-8000-000000000000'), boolean => q('t' = 't'), integer => '-42', bigint => '-42',
+	jsonb => q('{"my": 1}'), json => q('{"my": 1}'), 'double precision' => '-42', real => '-42',
+	'timestamp with time zone' => q('2001-01-01 00:00:00+00'), 'timestamp without time zone' => q('2001-01-01 00:00:00'),
+	date => q('2001-01-01'));
 
 sub _default
 {
@@ -111,14 +119,16 @@ sub _default
 	my $alter = 'ALTER TABLE ' . _id($column->{table}) . ' ALTER COLUMN ' . _id($column->{name});
 	my $drop = $column->{def} =~ / default / && $self->{random}->(2);
 	my $other = $other_default{$type} // ($type =~ /\[\]$/ ? q('{}') : q('my'));
-	return ($drop ? "$alter DROP DEFAULT" : "$alter SET DEFAULT $other", _named('different', 'column', $column->{name}, $column->{table}), 'schema');
+	return ($drop ? "$alter DROP DEFAULT" : "$alter SET DEFAULT $other",
+		_named('different', 'column', $column->{name}, $column->{table}), 'schema');
 }
 
 sub _nullability
 {
 	my ($self) = @_;
 	my $column = $self->_any('column');
-	return ('ALTER TABLE ' . _id($column->{table}) . ' ALTER COLUMN ' . _id($column->{name}) . ($column->{def} =~ / not null/ ? ' DROP' : ' SET') . ' NOT NULL',
+	return ('ALTER TABLE ' . _id($column->{table}) . ' ALTER COLUMN ' . _id($column->{name})
+			. ($column->{def} =~ / not null/ ? ' DROP' : ' SET') . ' NOT NULL',
 		_named('different', 'column', $column->{name}, $column->{table}), 'schema');
 }
 
@@ -134,10 +144,12 @@ sub _index
 		[ $drop, _named('missing', 'index', $name, $table), 'schema' ],
 		[ 'ALTER INDEX ' . _id($name) . " RENAME TO $new", _named('missing', 'index', $name, $table), 'schema' ],
 		[ "CREATE INDEX $new ON " . _id($table) . ' (' . _id($column->{name}) . ')', _named('extra', 'index', $new, $table), 'additions' ],
-		[ "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '" . _id($name) . "'::regclass", _named('different', 'index', $name, $table), 'schema' ],
+		[ "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '" . _id($name) . "'::regclass",
+			_named('different', 'index', $name, $table), 'schema' ],
 		[ "$drop; CREATE INDEX " . _id($name) . ' ON ' . _id($table) . " $rest" . ($rest =~ / WHERE / ? ' AND' : ' WHERE') . ' (1 = 1)',
 			_named('different', 'index', $name, $table), 'schema' ],
-		[ "$drop; CREATE INDEX " . _id($name) . ' ON ' . _id($table) . ' (' . _id($column->{name}) . ', (1 + 1))', _named('different', 'index', $name, $table), 'schema' ])->@*;
+		[ "$drop; CREATE INDEX " . _id($name) . ' ON ' . _id($table) . ' (' . _id($column->{name}) . ', (1 + 1))',
+			_named('different', 'index', $name, $table), 'schema' ])->@*;
 }
 
 sub _unique
@@ -160,7 +172,8 @@ sub _unique
 	return $self->_pick(
 		[ "$drop CASCADE", _named('missing', 'constraint', $name, $table), 'schema' ],
 		[ "$drop CASCADE; $plain", _named('different', 'index', $name, $table), 'schema' ],
-		[ "$drop; ALTER TABLE " . _id($table) . ' ADD CONSTRAINT ' . _id($name) . " $constraint->{def} DEFERRABLE", _named('different', 'constraint', $name, $table), 'schema' ])->@*;
+		[ "$drop; ALTER TABLE " . _id($table) . ' ADD CONSTRAINT ' . _id($name) . " $constraint->{def} DEFERRABLE",
+			_named('different', 'constraint', $name, $table), 'schema' ])->@*;
 }
 
 sub _constraint
@@ -184,7 +197,8 @@ sub _constraint
 	}
 	if ($def =~ /^CHECK/)
 	{
-		push @other, [ "$drop; $alter ADD CONSTRAINT " . _id($name) . ' CHECK (true)', _named('different', 'constraint', $name, $table), 'schema' ];
+		push @other, [ "$drop; $alter ADD CONSTRAINT " . _id($name) . ' CHECK (true)',
+			_named('different', 'constraint', $name, $table), 'schema' ];
 	}
 	return $self->_pick(@other)->@*;
 }
@@ -200,9 +214,11 @@ sub _trigger
 	return $self->_pick(
 		[ $drop, _named('missing', 'trigger', $name, $table), 'schema' ],
 		[ "ALTER TRIGGER " . _id($name) . ' ON ' . _id($table) . " RENAME TO $new", _named('missing', 'trigger', $name, $table), 'schema' ],
-		[ "CREATE TRIGGER $new BEFORE UPDATE ON " . _id($table) . ' FOR EACH ROW EXECUTE FUNCTION updated_at()', _named('extra', 'trigger', $new, $table), 'additions' ],
+		[ "CREATE TRIGGER $new BEFORE UPDATE ON " . _id($table) . ' FOR EACH ROW EXECUTE FUNCTION updated_at()',
+			_named('extra', 'trigger', $new, $table), 'additions' ],
 		[ "$alter DISABLE TRIGGER " . _id($name), _named('different', 'trigger', $name, $table), 'schema' ],
-		[ "$alter ENABLE " . $self->_pick('ALWAYS', 'REPLICA') . ' TRIGGER ' . _id($name), _named('different', 'trigger', $name, $table), 'schema' ],
+		[ "$alter ENABLE " . $self->_pick('ALWAYS', 'REPLICA') . ' TRIGGER ' . _id($name),
+			_named('different', 'trigger', $name, $table), 'schema' ],
 		[ "$drop; CREATE TRIGGER " . _id($name) . " $other", _named('different', 'trigger', $name, $table), 'schema' ])->@*;
 }
 
@@ -215,16 +231,20 @@ sub _function
 	my ($args) = $name =~ /(\(.*)/;
 	my %word = (i => 'IMMUTABLE', s => 'STABLE', v => 'VOLATILE');
 	my $other = $self->_pick(grep { $_ ne $volatility } sort keys %word);
-	my $as = $result eq 'trigger' ? q(LANGUAGE internal AS 'suppress_redundant_updates_trigger') : q(LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END');
+	my $nothing = q(LANGUAGE internal AS 'suppress_redundant_updates_trigger');
+	my $as = $result eq 'trigger' ? $nothing : q(LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END');
+	my $bare = $name =~ s/\(.*//r;
 	return $self->_pick(
 		[ "DROP FUNCTION $name CASCADE", _named('missing', 'function', $name), 'schema' ],
 		[ "ALTER FUNCTION $name $word{$other}", _named('different', 'function', $name), 'schema' ],
 		[ "ALTER FUNCTION $name RENAME TO $new", _named('missing', 'function', $name), 'schema' ],
 		[ "CREATE FUNCTION $new$args RETURNS $result $as", _named('extra', 'function', "$new$args"), 'schema' ],
-		[ 'CREATE FUNCTION ' . $name =~ s/\(.*//r . "(my circle) RETURNS int LANGUAGE sql AS 'SELECT 1'", _named('extra', 'function', $name =~ s/\(.*//r . '(my circle)'), 'schema' ],
-		[ "DROP FUNCTION $name CASCADE; CREATE FUNCTION $name RETURNS " . ($result eq 'trigger' ? q(text LANGUAGE sql AS 'SELECT ''''::text') : "trigger $as"),
+		[ "CREATE FUNCTION $bare(my circle) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+			_named('extra', 'function', "$bare(my circle)"), 'schema' ],
+		[ "DROP FUNCTION $name CASCADE; CREATE FUNCTION $name RETURNS "
+				. ($result eq 'trigger' ? q(text LANGUAGE sql AS 'SELECT ''''::text') : "trigger $as"),
 			_named('different', 'function', $name), 'schema' ],
-		[ "DROP FUNCTION $name CASCADE; CREATE FUNCTION $name RETURNS $result $word{$volatility} " . ($language eq 'sql' ? $as : q(LANGUAGE internal AS 'suppress_redundant_updates_trigger')),
+		[ "DROP FUNCTION $name CASCADE; CREATE FUNCTION $name RETURNS $result $word{$volatility} " . ($language eq 'sql' ? $as : $nothing),
 			_named('different', 'function', $name), 'schema' ])->@*;
 }
 
@@ -262,7 +282,8 @@ sub _override
 		[ "DELETE FROM migration_overrides WHERE name = '$name'", _named('missing', 'override', $name), 'schema' ],
 		[ "UPDATE migration_overrides SET name = 'index_$new' WHERE name = '$name'", _named('missing', 'override', $name), 'schema' ],
 		[ "INSERT INTO migration_overrides VALUES ('index_$new', '{}')", _named('extra', 'override', "index_$new"), 'additions' ],
-		[ "UPDATE migration_overrides SET value = '{}' WHERE name = '$name'", qr/^table "migration_overrides": \d+ rows updated, expected \d+$/m ])->@*;
+		[ "UPDATE migration_overrides SET value = '{}' WHERE name = '$name'",
+			qr/^table "migration_overrides": \d+ rows updated, expected \d+$/m ])->@*;
 }
 
 sub _ledger_row
@@ -307,11 +328,13 @@ sub _native_rows
 	my $table = $self->_pick(grep { !$may_follow{$how}{$_} } map { $_->{name} } @{ $self->{free} });
 	my $id = _id($table);
 	my @columns = $self->{catalog}->all('column', $table);
-	my %value = (uuid => 'gen_random_uuid()', integer => '42', bigint => '42', boolean => 'true', jsonb => q('{}'), smallint => '42', 'double precision' => '42', 'timestamp with time zone' => 'now()');
+	my %value = (
+		uuid => 'gen_random_uuid()', integer => '42', bigint => '42', boolean => 'true', jsonb => q('{}'), smallint => '42',
+		'double precision' => '42', 'timestamp with time zone' => 'now()');
 	my @needed = grep { $_->{def} =~ / not null/ && $_->{def} !~ / default | identity / } @columns;
 	my $values = join ', ', map { my ($type) = $_->{def} =~ /^(.*?) not null/; $value{$type} // q('my') } @needed;
 	my %sql = (
-		insert => @needed ? "INSERT INTO $id (" . join(', ', map { _id($_->{name}) } @needed) . ") VALUES ($values)" : "INSERT INTO $id DEFAULT VALUES",
+		insert => "INSERT INTO $id " . (@needed ? '(' . join(', ', map { _id($_->{name}) } @needed) . ") VALUES ($values)" : 'DEFAULT VALUES'),
 		update => "UPDATE $id SET " . _id($columns[0]{name}) . ' = ' . _id($columns[0]{name}) . " WHERE ctid = (SELECT min(ctid) FROM $id)",
 		delete => "DELETE FROM $id WHERE ctid = (SELECT min(ctid) FROM $id)");
 	# Nothing that changes no row is a fault.

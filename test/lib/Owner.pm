@@ -17,7 +17,8 @@ sub owned_by
 DO \$give\$
 DECLARE r record;
 BEGIN
-  FOR r IN SELECT 'TABLE ' || o.oid::regclass AS t FROM pg_class o WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND $own
+  FOR r IN SELECT 'TABLE ' || o.oid::regclass AS t FROM pg_class o
+      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') AND $own
     UNION ALL SELECT 'ROUTINE ' || o.oid::regprocedure FROM pg_proc o WHERE pronamespace = 'public'::regnamespace AND $own
     UNION ALL SELECT 'TYPE ' || o.oid::regtype FROM pg_type o WHERE typnamespace = 'public'::regnamespace AND typtype = 'e' LOOP
     EXECUTE format('ALTER %s OWNER TO %I', r.t, \$role\$$role\$role\$);

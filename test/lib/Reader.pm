@@ -35,7 +35,8 @@ sub _start_redis
 	# A socket's path may be 107 bytes long at most.
 	$self->{redis} = PostgreSQL::Test::Utils::tempdir_short() . '/redis';
 	my $said = '';
-	$self->{redis_server} = IPC::Run::start([ "$self->{temp}/redis-server", '--port', 0, '--unixsocket', $self->{redis}, '--save', '', '--dir', $self->{temp} ],
+	$self->{redis_server} = IPC::Run::start(
+		[ "$self->{temp}/redis-server", '--port', 0, '--unixsocket', $self->{redis}, '--save', '', '--dir', $self->{temp} ],
 		'<', \undef, '>&', \$said);
 	my $tries = 0;
 	while (!-S $self->{redis})
@@ -111,20 +112,23 @@ services:
   database:
     image: ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0
 TEXT
-		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\nIMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
+		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\n"
+			  . "IMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
 	}
 	my ($install) = slurp_file($ENV{TEMP_CONFIG}) =~ m{^dynamic_library_path = '(.*?)/usr/lib/postgresql/}m;
 	my %environment = (PATH => "$root/test/lib/bin:$ENV{PATH}", HOME => "$base/home", TMPDIR => "$base/tmp", LC_ALL => 'C.UTF-8',
 		DOC_STATE => "$base/state", DOC_PGHOST => $node->host, DOC_PGPORT => $node->port);
 	$environment{DOC_REDIS} = $self->{redis} if $self->{redis};
-	%environment = (%environment, PGPORT => $node->port, GALLERY_REVERT_INSTALL => $install, map { $_ => $ENV{$_} } grep { defined $ENV{$_} } qw(PG_MAJOR PG_CONFIG))
+	my @passed = grep { defined $ENV{$_} } qw(PG_MAJOR PG_CONFIG);
+	%environment = (%environment, PGPORT => $node->port, GALLERY_REVERT_INSTALL => $install, map { $_ => $ENV{$_} } @passed)
 	  if $kind eq 'project';
 	return { kind => $kind, base => $base, folder => $folder, environment => \%environment };
 }
 
-# Goes through a document. What a state (an entry of the manifest) has: psql, whether the page's SQL is given to a psql that the test opens,
-# because the page is no set of steps; errors, what a block is to say although it looks like a failure; before and after, hooks by "HEADING/N", the N-th block that is run under that heading; each gets
-# the terminal and, afterwards, what was shown. Returns the failures.
+# Goes through a document. What a state (an entry of the manifest) has: psql, whether the page's SQL is given to a psql that the test
+# opens, because the page is no set of steps; errors, what a block is to say although it looks like a failure; before and after, hooks
+# by "HEADING/N", the N-th block that is run under that heading; each gets the terminal and, afterwards, what was shown. Returns the
+# failures.
 sub follow
 {
 	my ($self, $name, $text, $place, %state) = @_;
@@ -138,14 +142,19 @@ sub follow
 		my $result = $terminal->type($what);
 		$inside = $result->{inside};
 		@{ $result->{failed} } = grep { !/$expected/ } @{ $result->{failed} } if $expected;
-		push @failures, "$name, line $block->{line}: " . join('; ', @{ $result->{failed} }) . "\n$block->{text}--\n$result->{output}" if @{ $result->{failed} };
+		push @failures, "$name, line $block->{line}: " . join('; ', @{ $result->{failed} }) . "\n$block->{text}--\n$result->{output}"
+			if @{ $result->{failed} };
 		return $result->{output};
 	};
 	foreach my $block (blocks($text))
 	{
 		my $where = "$name, line $block->{line}";
 		next if $block->{language} eq 'text';
-		if ($block->{language} !~ /^(sh|sql)$/) { push @failures, "$where: a block is sh, sql or text, not \"$block->{language}\"\n$block->{text}"; next }
+		if ($block->{language} !~ /^(sh|sql)$/)
+		{
+			push @failures, "$where: a block is sh, sql or text, not \"$block->{language}\"\n$block->{text}";
+			next;
+		}
 		my $key = "$block->{heading}/" . ++$count{ $block->{heading} };
 		my $before = delete $hooks{"before $key"};
 		my $after = delete $hooks{"after $key"};
@@ -163,7 +172,11 @@ sub follow
 			$opened = 1;
 			$go->('psql -X -d immich -h ' . $self->{node}->host, $block);
 		}
-		if ($block->{language} eq 'sql' && $block->{text} !~ /(?:;|^\\\w.*|\\g\w*)\s*(?:--.*)?\s*\z/m) { push @failures, "$where: the last statement has no end\n"; next }
+		if ($block->{language} eq 'sql' && $block->{text} !~ /(?:;|^\\\w.*|\\g\w*)\s*(?:--.*)?\s*\z/m)
+		{
+			push @failures, "$where: the last statement has no end\n";
+			next;
+		}
 		my $shown = $go->($block->{text} =~ s/\n\z//r, $block, $state{errors}{$key});
 		$ran++;
 		if ($after && !eval { $after->($shown, $terminal, $block); 1 }) { push @failures, "$where: what comes after died: $@"; last }

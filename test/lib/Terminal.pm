@@ -17,7 +17,8 @@ sub new
 	$self->{harness} = IPC::Run::start([ 'bash', '--noprofile', '--norc' ], '<', \$self->{in}, '>&', \$self->{out},
 		init => sub { chdir $folder or die "$folder: $!" });
 	# A command that fails in the middle of a block must not go unseen. Words of a test's own, which the documents don't use.
-	$self->{in} .= q(DOC_FAILED=; trap 'DOC_FAILED+=" [${BASH_COMMAND//$'\''\n'\''/ }]"' ERR; export DOC_TERMINAL=$(readlink /proc/$$/fd/0)) . "\n";
+	$self->{in} .= q(DOC_FAILED=; trap 'DOC_FAILED+=" [${BASH_COMMAND//$'\''\n'\''/ }]"' ERR; )
+		. q(export DOC_TERMINAL=$(readlink /proc/$$/fd/0)) . "\n";
 	return $self;
 }
 
@@ -60,7 +61,9 @@ sub type
 		push @{ $result->{failed} }, 'it does not come to an end';
 		$self->{out} = '';
 	}
-	push @{ $result->{failed} }, map { "it says: $_" } $result->{output} =~ /^((?:psql:\S* |\S+: )?(?:ERROR|FATAL|PANIC|error):.*|invalid command.*|.*: command not found|.*: No such file or directory)$/mg;
+	my $marked = qr/(?:psql:\S* |\S+: )?(?:ERROR|FATAL|PANIC|error):.*/;
+	my $by_words = qr/invalid command.*|.*: command not found|.*: No such file or directory/;
+	push @{ $result->{failed} }, map { "it says: $_" } $result->{output} =~ /^($marked|$by_words)$/mg;
 	$self->{all} .= $result->{output};
 	return $result;
 }

@@ -285,8 +285,9 @@ EXCEPTION WHEN OTHERS THEN
 END \$\$;
 SQL
 
-# Loads one fixture and tries the revert on it once for each case [ SQL before, SQL after ], each from the same state. Returns for each what was printed ("returned
-# TAG" or "refused CODE MESSAGE", detail and hint, then what the SQL printed) and what went to standard error.
+# Loads one fixture and tries the revert on it once for each case [ SQL before, SQL after ], each from the same state. Returns for
+# each what was printed ("returned TAG" or "refused CODE MESSAGE", detail and hint, then what the SQL printed) and what went to
+# standard error.
 sub attempts
 {
 	my ($self, $fixture, @cases) = @_;

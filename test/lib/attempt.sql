@@ -16,7 +16,8 @@ BEGIN
   RETURN QUERY SELECT 'reverted, pin ' || gallery_revert();
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-  RETURN QUERY SELECT CASE WHEN n <= 4 THEN regexp_replace(regexp_replace(regexp_replace(l, 'pid \d+', 'pid N', 'g'), 'user "[^"]*"', 'user "U"', 'g'),
+  RETURN QUERY SELECT CASE WHEN n <= 4 THEN
+      regexp_replace(regexp_replace(regexp_replace(l, 'pid \d+', 'pid N', 'g'), 'user "[^"]*"', 'user "U"', 'g'),
       'on \d+ tables', 'on N tables', 'g') ELSE '...' END
     FROM regexp_split_to_table(concat_ws(E'\n', code || ' ' || message, nullif(detail, '')), E'\n') WITH ORDINALITY AS r(l, n) WHERE n <= 5;
 END $$;

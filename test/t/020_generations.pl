@@ -55,7 +55,8 @@ foreach my $case (@full, @prefixes)
 }
 
 my @table = (
-	'| Gallery | Immich base | Migrations: Immich | Gallery | States reverted | Tables dropped | Rows restored | cleaned | settings | ledger | Switch to | Differences |',
+	'| Gallery | Immich base | Migrations: Immich | Gallery | States reverted | Tables dropped | Rows restored '
+		. '| cleaned | settings | ledger | Switch to | Differences |',
 	'| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
 foreach my $generation (@generations)
 {

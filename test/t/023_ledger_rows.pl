@@ -22,8 +22,16 @@ sub reverts
 	return $result;
 }
 
-sub rename_row { my ($from, $to, $table) = @_; return 'UPDATE ' . ($table // 'kysely_migrations') . " SET name = '$to' WHERE name = '$from';" }
-sub add_row { my ($name, $table) = @_; return 'INSERT INTO ' . ($table // 'kysely_migrations') . " VALUES ('$name', '2026-11-01T00:00:00.000Z');" }
+sub rename_row
+{
+	my ($from, $to, $table) = @_;
+	return 'UPDATE ' . ($table // 'kysely_migrations') . " SET name = '$to' WHERE name = '$from';";
+}
+sub add_row
+{
+	my ($name, $table) = @_;
+	return 'INSERT INTO ' . ($table // 'kysely_migrations') . " VALUES ('$name', '2026-11-01T00:00:00.000Z');";
+}
 
 # Names that only unreleased builds of Immich recorded.
 my $renamed = Fixture::Facts::immich_renamed();
@@ -44,8 +52,13 @@ foreach my $old (grep { $renamed->{$_} } sort keys %$renamed)
 	my $released = $renamed->{$old};
 	my ($before) = grep { $_ lt $old } reverse @immich;
 	my ($case) = $twin->attempts(
-		Fixture->new(assets => 200, generation => $position{$released} > 77 ? 'v5.2' : 'v4.3.3', native => $position{$released} > 64 ? $position{$released} : 68, rows => 0),
-		["UPDATE kysely_migrations SET name = '$old', timestamp = (SELECT timestamp FROM kysely_migrations WHERE name = '$before') WHERE name = '$released';"]);
+		Fixture->new(
+			assets => 200,
+			generation => $position{$released} > 77 ? 'v5.2' : 'v4.3.3',
+			native => $position{$released} > 64 ? $position{$released} : 68,
+			rows => 0),
+		["UPDATE kysely_migrations SET name = '$old',
+		  timestamp = (SELECT timestamp FROM kysely_migrations WHERE name = '$before') WHERE name = '$released';"]);
 	like($case->{out}, qr/^returned v/, "$old, released name not recorded: renamed, from its own time");
 }
 my $duration = '1776735180298-ChangeDurationToInteger';
@@ -101,7 +114,8 @@ foreach my $migration (grep { $_->{origin} =~ /^(candidate|branch)$/ && $_->{tod
 		$sql{trigger} .= qq(CREATE TRIGGER "$name" BEFORE UPDATE ON "$table" FOR EACH ROW EXECUTE FUNCTION updated_at();) if $kind eq 'trigger';
 		my ($bare) = $name =~ /^(\w+)/;
 		$sql{function} .= qq(CREATE FUNCTION $name RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';) if $kind eq 'function';
-		$sql{override} .= qq(INSERT INTO migration_overrides VALUES ('${kind}_$bare', '{}') ON CONFLICT DO NOTHING;) if $kind =~ /^(index|trigger|function)$/;
+		$sql{override} .= qq(INSERT INTO migration_overrides VALUES ('${kind}_$bare', '{}') ON CONFLICT DO NOTHING;)
+			if $kind =~ /^(index|trigger|function)$/;
 	}
 	# Tables that another migration of the branch makes.
 	my %made = map { $_->[2] => 1 } grep { $_->[0] eq 'table' } @{ $objects{ $migration->{name} } // [] };
@@ -113,7 +127,8 @@ foreach my $migration (grep { $_->{origin} =~ /^(candidate|branch)$/ && $_->{tod
 		$other .= qq(CREATE TABLE "$table" (id uuid PRIMARY KEY);) . add_row($maker);
 	}
 	push @branch, $migration->{name};
-	push @made, [ join("\n", $other, @sql{qw(table column index function trigger override)}, add_row($migration->{name})), Twin::print_catalog() ];
+	my @of_each_kind = @sql{qw(table column index function trigger override)};
+	push @made, [ join("\n", $other, @of_each_kind, add_row($migration->{name})), Twin::print_catalog() ];
 }
 my $v58 = Fixture->new(generation => 'v5.8', rows => 0);
 my $stock = join '', map { "$_\n" } 'returned v3.3.5', @{ $twin->stock_catalog($v58) };
@@ -156,17 +171,23 @@ reverts("favourites, first $_ of the fork's migrations", { generation => 'v5.8',
 
 # The target. Immich's migrations in the ledger, rows of version_history, and the tag.
 my @targets = (
-	[ 'v4.3.3', 64, [], 'v2.6.3' ], [ 'v4.51', 65, ['4.51.0'], 'v2.7.5' ], [ 'v4.3.3', 65, [], 'v2.6.3' ], [ 'v4.3.3', 66, [], 'v2.6.3' ], [ 'v4.3.3', 67, [], 'v2.7.5' ],
-	[ 'v4.51', 68, [], 'v2.7.5' ], [ 'v4.51', 69, [], 'v3.0.3' ], [ 'v4.51', 85, [], 'v3.0.3' ], [ 'v5.0', 86, [], 'v3.0.3' ], [ 'v5.0', 87, [], 'v3.1.0' ],
+	[ 'v4.3.3', 64, [], 'v2.6.3' ], [ 'v4.51', 65, ['4.51.0'], 'v2.7.5' ], [ 'v4.3.3', 65, [], 'v2.6.3' ],
+	[ 'v4.3.3', 66, [], 'v2.6.3' ], [ 'v4.3.3', 67, [], 'v2.7.5' ],
+	[ 'v4.51', 68, [], 'v2.7.5' ], [ 'v4.51', 69, [], 'v3.0.3' ], [ 'v4.51', 85, [], 'v3.0.3' ],
+	[ 'v5.0', 86, [], 'v3.0.3' ], [ 'v5.0', 87, [], 'v3.1.0' ],
 	[ 'v5.3', 88, [], 'v3.1.0' ], [ 'v5.3', 89, [], 'v3.2.4' ], [ 'v5.6', 94, [], 'v3.2.4' ], [ 'v5.7', 96, [], 'v3.2.4' ],
 	[ 'v5.7', 97, [], 'v3.3.5' ], [ 'v5.8', 100, [], 'v3.3.5' ],
 	# The ledger alone tells which Gallery ran; version_history can tell of a newer one.
-	[ 'v5.3', 68, [], 'v3.0.3' ], [ 'v5.3', 68, ['5.3.1'], 'v3.1.0' ], [ 'v5.8', 95, [], 'v3.3.5' ], [ 'v4.51', 68, ['5.4.0'], 'v3.1.0' ], [ 'v5.7', 96, ['5.8.0'], 'v3.3.5' ],
+	[ 'v5.3', 68, [], 'v3.0.3' ], [ 'v5.3', 68, ['5.3.1'], 'v3.1.0' ], [ 'v5.8', 95, [], 'v3.3.5' ],
+	[ 'v4.51', 68, ['5.4.0'], 'v3.1.0' ], [ 'v5.7', 96, ['5.8.0'], 'v3.3.5' ],
 	[ 'v4.3.3', 64, [ '3.0.0', '3.0.0 2026-07-02' ], 'v2.6.3' ], [ 'v4.3.3', 64, [ '2.5.6', '3.1.0' ], 'v2.6.3' ]);
 foreach my $row (@targets)
 {
 	my ($generation, $count, $versions, $tag) = @$row;
-	my $sql = join '', map { my ($v, $at) = split / /; qq{INSERT INTO version_history ("createdAt", version) VALUES ('} . ($at // '2026-03-15') . "', '$v');" } @$versions;
+	my $sql = join '', map {
+		my ($v, $at) = split / /;
+		qq{INSERT INTO version_history ("createdAt", version) VALUES ('} . ($at // '2026-03-15') . "', '$v');"
+	} @$versions;
 	my ($case) = $twin->attempts(Fixture->new(generation => $generation, native => $count, rows => 0), [ $sql ]);
 	like($case->{out}, qr/^returned \Q$tag\E\n/,
 		"$generation, $count of Immich's migrations" . (@$versions ? ", started @$versions" : '') . ": $tag");
@@ -174,7 +195,9 @@ foreach my $row (@targets)
 my @set = (
 	[ 'v2.7.5', qr/^returned v2\.7\.5\n/ ], [ '2.7.5', qr/^returned v2\.7\.5\n/ ],
 	[ 'v3.2.1', qr/^returned v3\.2\.1\n/ ],
-	[ 'v2.6.3', qr/^refused 0A000 Immich v2\.6\.3 is too old for this database\n.*ships 66 migrations, .*run 68; .*"1774548649115-AddChecksumAlgorithm\.ts".*\nhint .*'v2\.7\.5'/ ],
+	[ 'v2.6.3', qr/^refused 0A000 Immich v2\.6\.3 is too old for this database
+.*ships 66 migrations, .*run 68; .*"1774548649115-AddChecksumAlgorithm\.ts".*
+hint .*'v2\.7\.5'/ ],
 	[ 'v2.7.4', qr/^refused 0A000 Immich v2\.7\.4 is too old .*\n.*base of Immich v2\.7\.5.*\nhint .*'v2\.7\.5'/ ],
 	[ 'v3.4.0', qr/^refused 0A000 Immich v3\.4\.0 is not a release that gallery_revert knows\n/ ],
 	[ 'newest', qr/^refused 22023 / ]);
@@ -196,7 +219,8 @@ my @faults = (
 		- (left(name, 13)::bigint / 1000 - 1700000000) * interval '1 second',
 		'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');) ],
 	[ 'nothing wrong', '' ]);
-my $native_rows = 'SELECT name || \',\' || timestamp FROM kysely_migrations WHERE name IN (' . join(', ', @native) . ") ORDER BY name;\n\\echo --";
+my $native_rows = "SELECT name || ',' || timestamp FROM kysely_migrations"
+	. ' WHERE name IN (' . join(', ', @native) . ") ORDER BY name;\n\\echo --";
 @cases = $twin->attempts($v451, map { [ "$_->[1]\n$native_rows", $ledger ] } @faults);
 foreach my $i (0 .. $#faults)
 {
@@ -211,7 +235,8 @@ like($cases[0]{out}, qr/^returned .*\n\Q$immich[33]\E,2026-[0-9T:.-]+Z\n/s,
 # jit: reset on the role that ran Gallery, that setting only, and only where Gallery's migration is recorded.
 my $settings = q(SELECT coalesce(d.datname || ' ', '') || r.rolname || ' ' || array_to_string(s.setconfig, ' ') FROM pg_db_role_setting s
   JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase ORDER BY 1;);
-my $roles = q(CREATE ROLE test_server; CREATE ROLE test_other; ALTER ROLE test_server SET jit = off; ALTER ROLE test_server SET work_mem = '5MB';
+my $roles = q(CREATE ROLE test_server; CREATE ROLE test_other;
+  ALTER ROLE test_server SET jit = off; ALTER ROLE test_server SET work_mem = '5MB';
   ALTER ROLE test_server IN DATABASE work SET jit = off; ALTER ROLE test_other SET jit = off; ALTER ROLE CURRENT_USER SET jit = off;)
   . owned_by('test_server');
 @cases = $twin->attempts(Fixture->new(generation => 'v5.8', rows => 0),

@@ -50,7 +50,8 @@ my @found = in_parallel(
 foreach my $case (@cases)
 {
 	my $found = shift @found;
-	my $name = join ', ', $case->{product} // 'immich', $case->{generation}, map { defined $case->{$_} ? "$_ $case->{$_}" : () } qw(native schema);
+	my $name = join ', ', $case->{product} // 'immich', $case->{generation},
+		map { defined $case->{$_} ? "$_ $case->{$_}" : () } qw(native schema);
 	is_deeply($found->{alarms}, [], "$name: $found->{schema}");
 	is($found->{clean}, ($case->{product} // '') eq 'gallery' ? 'warning' : 'ok', "$name: what it is");
 }
@@ -59,28 +60,40 @@ foreach my $case (@cases)
 my @ignored = (
 	[ 'an index', 'CREATE INDEX my_index ON asset ("createdAt", "ownerId");', qr/extra: index "my_index" of table "asset"/ ],
 	[ 'a unique index', 'CREATE UNIQUE INDEX my_index ON album (id, "createdAt");', qr/extra: index "my_index"/ ],
-	[ 'a table', 'CREATE TABLE my_notes (id serial PRIMARY KEY, asset uuid REFERENCES asset (id), note text NOT NULL CHECK (note <> \'\')); CREATE INDEX ON my_notes (note);',
+	[ 'a table', q(CREATE TABLE my_notes (id serial PRIMARY KEY, asset uuid REFERENCES asset (id), note text NOT NULL CHECK (note <> ''));)
+			. ' CREATE INDEX ON my_notes (note);',
 		qr/extra: table "my_notes"/ ],
-	[ 'a partitioned table', 'CREATE TABLE my_log (at date PRIMARY KEY) PARTITION BY RANGE (at); CREATE TABLE my_log_1 PARTITION OF my_log DEFAULT;', qr/extra: table "my_log"/ ],
+	[ 'a partitioned table', 'CREATE TABLE my_log (at date PRIMARY KEY) PARTITION BY RANGE (at);'
+			. ' CREATE TABLE my_log_1 PARTITION OF my_log DEFAULT;', qr/extra: table "my_log"/ ],
 	[ 'a column', 'ALTER TABLE album ADD COLUMN my_rating integer;', qr/extra: column "my_rating" of table "album"/ ],
-	[ 'a trigger', 'CREATE TRIGGER my_trigger BEFORE UPDATE ON tag FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();', qr/extra: trigger "my_trigger" of table "tag"/ ],
+	[ 'a trigger', 'CREATE TRIGGER my_trigger BEFORE UPDATE ON tag FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();',
+		qr/extra: trigger "my_trigger" of table "tag"/ ],
 	[ 'an enum', q(CREATE TYPE my_colour AS ENUM ('red', 'blue');), qr/extra: enum "my_colour"/ ],
 	[ 'a sequence', 'CREATE SEQUENCE my_numbers;', qr/extra: sequence "my_numbers"/ ],
-	[ 'a view', 'CREATE VIEW my_view AS SELECT id, "ownerId" FROM asset; CREATE MATERIALIZED VIEW my_counts AS SELECT count(*) FROM asset;', undef ],
-	[ 'another schema', 'CREATE SCHEMA mine; CREATE TABLE mine.asset (id int PRIMARY KEY); CREATE FUNCTION mine.f() RETURNS int LANGUAGE sql AS \'SELECT 1\';', undef ],
+	[ 'a view', 'CREATE VIEW my_view AS SELECT id, "ownerId" FROM asset;'
+			. ' CREATE MATERIALIZED VIEW my_counts AS SELECT count(*) FROM asset;', undef ],
+	[ 'another schema', 'CREATE SCHEMA mine; CREATE TABLE mine.asset (id int PRIMARY KEY);'
+			. q( CREATE FUNCTION mine.f() RETURNS int LANGUAGE sql AS 'SELECT 1';), undef ],
 	[ 'an extension', 'CREATE EXTENSION citext;', undef ],
-	[ 'statistics, comments, grants, storage', q(CREATE STATISTICS my_statistics ON "ownerId", type FROM asset; COMMENT ON TABLE asset IS 'mine'; GRANT SELECT ON asset TO PUBLIC;)
+	[ 'statistics, comments, grants, storage', 'CREATE STATISTICS my_statistics ON "ownerId", type FROM asset;'
+			. q( COMMENT ON TABLE asset IS 'mine'; GRANT SELECT ON asset TO PUBLIC;)
 			. ' ALTER TABLE asset SET (fillfactor = 90); ALTER TABLE asset ALTER COLUMN "originalPath" SET STATISTICS 500;', undef ],
 	[ 'an aggregate', 'CREATE AGGREGATE my_sum (integer) (SFUNC = int4pl, STYPE = integer);', undef ],
-	[ 'a vector index by another method', 'DROP INDEX IF EXISTS clip_index, face_index; CREATE INDEX clip_index ON smart_search USING hash ("assetId"); CREATE INDEX face_index ON face_search USING btree ("faceId");', undef ],
+	[ 'a vector index by another method', 'DROP INDEX IF EXISTS clip_index, face_index;'
+			. ' CREATE INDEX clip_index ON smart_search USING hash ("assetId");'
+			. ' CREATE INDEX face_index ON face_search USING btree ("faceId");', undef ],
 	[ 'no vector index', 'DROP INDEX IF EXISTS clip_index, face_index;', undef ],
-	[ 'geodata swapped', 'CREATE TABLE geodata_places_tmp (LIKE geodata_places); DROP TABLE geodata_places; ALTER TABLE geodata_places_tmp RENAME TO geodata_places;'
-			. ' ALTER TABLE geodata_places ADD CONSTRAINT "geodata_places_tmp_pkey" PRIMARY KEY (id); CREATE INDEX idx_geodata_places_name_1 ON geodata_places USING btree (name);'
+	[ 'geodata swapped', 'CREATE TABLE geodata_places_tmp (LIKE geodata_places); DROP TABLE geodata_places;'
+			. ' ALTER TABLE geodata_places_tmp RENAME TO geodata_places;'
+			. ' ALTER TABLE geodata_places ADD CONSTRAINT "geodata_places_tmp_pkey" PRIMARY KEY (id);'
+			. ' CREATE INDEX idx_geodata_places_name_1 ON geodata_places USING btree (name);'
 			. ' CREATE TABLE naturalearth_countries_tmp (LIKE naturalearth_countries INCLUDING IDENTITY); DROP TABLE naturalearth_countries;'
-			. ' ALTER TABLE naturalearth_countries_tmp RENAME TO naturalearth_countries; ALTER TABLE naturalearth_countries ADD PRIMARY KEY (id) WITH (fillfactor = 100);', undef ],
+			. ' ALTER TABLE naturalearth_countries_tmp RENAME TO naturalearth_countries;'
+			. ' ALTER TABLE naturalearth_countries ADD PRIMARY KEY (id) WITH (fillfactor = 100);', undef ],
 	[ 'geodata not yet there', 'DROP TABLE geodata_places, naturalearth_countries;', undef ],
 	[ 'leftovers of old versions', 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint NOT NULL, name varchar NOT NULL);'
-			. ' CREATE TABLE typeorm_metadata (type varchar NOT NULL, name varchar); CREATE TABLE system_config (key varchar PRIMARY KEY, value varchar);'
+			. ' CREATE TABLE typeorm_metadata (type varchar NOT NULL, name varchar);'
+			. ' CREATE TABLE system_config (key varchar PRIMARY KEY, value varchar);'
 			. ' CREATE TABLE socket_io_attachments (id bigserial UNIQUE, created_at timestamptz DEFAULT now(), payload bytea);', undef ]);
 
 # What Immich itself reports, by name.
@@ -106,7 +119,8 @@ foreach my $options ({ generation => 'v4.57' }, { generation => 'v5.9', schema =
 		}
 		is($found->{schema}[0], 'ok', "$options->{generation}, $name: no drift") or diag($shown);
 		is_deeply([ grep { $found->{$_}[0] eq 'blocked' } keys %$found ], [], "$options->{generation}, $name: blocks nothing");
-		like(join(' ', @{ $found->{additions} }), $named ? qr/^warning .*$named/ : qr/^ok /, "$options->{generation}, $name: " . ($named ? 'told as an addition' : 'nothing to tell'));
+		like(join(' ', @{ $found->{additions} }), $named ? qr/^warning .*$named/ : qr/^ok /,
+			"$options->{generation}, $name: " . ($named ? 'told as an addition' : 'nothing to tell'));
 	}
 
 	# With each of them, and with all of those that go together, Gallery is still reverted.

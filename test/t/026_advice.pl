@@ -50,7 +50,8 @@ CREATE FUNCTION pg_temp.ask(wanted text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   result text; code text; message text; detail text; hint text;
 BEGIN
-  SELECT concat_ws('|', advice, coalesce(pin, ''), reason, array_to_string(steps, ' ; ')) INTO result FROM tools.immich_recovery_advice(wanted);
+  SELECT concat_ws('|', advice, coalesce(pin, ''), reason, array_to_string(steps, ' ; ')) INTO result
+    FROM tools.immich_recovery_advice(wanted);
   RETURN result;
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
@@ -65,9 +66,12 @@ sub state_of
 	my ($count, @versions) = @_;
 	my $sql = "DELETE FROM kysely_migrations; DELETE FROM version_history;\n";
 	$sql .= "INSERT INTO kysely_migrations VALUES "
-		. join(', ', map { "('$names[$_]', '" . sprintf('2026-01-01T00:%02d:%02d.000Z', int($_ / 60), $_ % 60) . "')" } 0 .. $count - 1) . ";\n" if $count;
+		. join(', ', map { sprintf "('%s', '2026-01-01T00:%02d:%02d.000Z')", $names[$_], int($_ / 60), $_ % 60 } 0 .. $count - 1) . ";\n"
+		if $count;
 	my $day = 0;
-	$sql .= sprintf "INSERT INTO version_history (id, \"createdAt\", version) VALUES (gen_random_uuid(), timestamptz '2026-09-01 00:00:00+00' + interval '%d days', '%s');\n", $day++, $_ foreach @versions;
+	$sql .= sprintf 'INSERT INTO version_history (id, "createdAt", version)'
+		. " VALUES (gen_random_uuid(), timestamptz '2026-09-01 00:00:00+00' + interval '%d days', '%s');\n", $day++, $_
+		foreach @versions;
 	return $sql;
 }
 sub stamp { my ($i, $at) = @_; return "UPDATE kysely_migrations SET timestamp = '$at' WHERE name = '$names[$i]';" }
@@ -95,63 +99,96 @@ my @table = (
 	[ 'the tag without its v', state_of(88, '3.1.0'), '3.1.0', 'none', 'v3.1.0', qr/v3\.1\.0/ ],
 	[ 'v2.5.1 is not v2.5.2', state_of(54, '2.5.1'), '', 'none', 'v2.5.1', qr/54 migrations/ ],
 	# An update stopped half way: all of its migrations run in one transaction, so none did.
-	[ 'update to v3.0.3 failed', state_of(68, '2.7.4', '2.7.5'), 'v3.0.3', 'roll_back', 'v2.7.5', qr/none of the 18 migrations .*v3\.0\.3.*\Q"$names[68]"\E.*one transaction/ ],
+	[ 'update to v3.0.3 failed', state_of(68, '2.7.4', '2.7.5'), 'v3.0.3', 'roll_back', 'v2.7.5',
+		qr/none of the 18 migrations .*v3\.0\.3.*\Q"$names[68]"\E.*one transaction/ ],
 	[ 'update to the newest failed', state_of(86, '3.0.3'), 'v3.3.5', 'roll_back', 'v3.0.3', qr/none of the 14 migrations.*\Q"$names[86]"\E/ ],
 	[ 'update by one migration failed', state_of(85, '3.0.2'), 'v3.0.3', 'roll_back', 'v3.0.2', qr/none of the 1 migration / ],
 	[ 'update over many releases failed', state_of(11, '1.134.0'), 'v2.7.5', 'roll_back', 'v1.134.0', qr/none of the 57 migrations/ ],
 	[ 'update failed, nothing known of what ran last', state_of(68), 'v3.1.0', 'roll_back', 'v2.7.5', qr/none of the 20 migrations/ ],
 	[ 'a dump restored into a newer image', state_of(41, '2.3.1'), 'v3.2.4', 'roll_back', 'v2.3.1', qr/none of the 55 migrations/ ],
 	# A downgrade.
-	[ 'v3.0.3 ran, v2.7.5 is wanted', state_of(86, '2.7.5', '3.0.3'), 'v2.7.5', 'restore_backup', 'v2.7.5', qr/\Q"$names[68]"\E ran here.*starts with Immich v3\.0\.3 or later.*go on with v3\.0\.3/ ],
-	[ 'v2.2.0 ran, v2.1.0 is wanted', state_of(39, '2.1.0', '2.2.0'), 'v2.1.0', 'restore_backup', 'v2.1.0', qr/CreateAssetOCRTable" ran here.*v2\.2\.0 or later/ ],
-	[ 'v2.6.3 ran, v2.6.1 is wanted: a patch has migrations', state_of(66, '2.6.3'), 'v2.6.1', 'restore_backup', 'v2.6.1', qr/\Q"$names[64]"\E ran here.*v2\.6\.3 or later/ ],
-	[ 'v3.3.5 ran, v3.2.4 is wanted', state_of(100, '3.2.4', '3.3.5'), 'v3.2.4', 'restore_backup', 'v3.2.4', qr/\Q"$names[96]"\E ran here.*v3\.3\.0 or later/ ],
+	[ 'v3.0.3 ran, v2.7.5 is wanted', state_of(86, '2.7.5', '3.0.3'), 'v2.7.5', 'restore_backup', 'v2.7.5',
+		qr/\Q"$names[68]"\E ran here.*starts with Immich v3\.0\.3 or later.*go on with v3\.0\.3/ ],
+	[ 'v2.2.0 ran, v2.1.0 is wanted', state_of(39, '2.1.0', '2.2.0'), 'v2.1.0', 'restore_backup', 'v2.1.0',
+		qr/CreateAssetOCRTable" ran here.*v2\.2\.0 or later/ ],
+	[ 'v2.6.3 ran, v2.6.1 is wanted: a patch has migrations', state_of(66, '2.6.3'), 'v2.6.1', 'restore_backup', 'v2.6.1',
+		qr/\Q"$names[64]"\E ran here.*v2\.6\.3 or later/ ],
+	[ 'v3.3.5 ran, v3.2.4 is wanted', state_of(100, '3.2.4', '3.3.5'), 'v3.2.4', 'restore_backup', 'v3.2.4',
+		qr/\Q"$names[96]"\E ran here.*v3\.3\.0 or later/ ],
 	[ 'everything ran, the oldest is wanted', state_of(100, '3.3.5'), 'v1.132.0', 'restore_backup', 'v1.132.0', qr/\Q"$names[1]"\E ran here/ ],
 	# The moving tag, or a newer release that ran and left no start in version_history.
-	[ 'the tag moved: v3.0.3 ran its migrations after v2.7.5', state_of(86, '2.7.5'), '', 'fix_forward', 'v3.0.3', qr/\Q"$names[68]"\E ran here, which v2\.7\.5 does not ship.*v3\.0\.3 or later/ ],
+	[ 'the tag moved: v3.0.3 ran its migrations after v2.7.5', state_of(86, '2.7.5'), '', 'fix_forward', 'v3.0.3',
+		qr/\Q"$names[68]"\E ran here, which v2\.7\.5 does not ship.*v3\.0\.3 or later/ ],
 	[ 'the tag moved to v3.3', state_of(100, '3.1.0'), '', 'fix_forward', 'v3.3.5', qr/\Q"$names[88]"\E ran here.*v3\.3\.0 or later/ ],
 	[ 'the tag moved within v2.6', state_of(66, '2.6.1'), '', 'fix_forward', 'v2.6.3', qr/\Q"$names[64]"\E ran here/ ],
-	[ 'a build between two releases ran', state_of(70, '2.7.5'), '', 'fix_forward', 'v3.0.3', qr/\Q"$names[68]"\E ran here.*v3\.0\.0 or later/ ],
-	[ 'a build between two releases ran, a newer one failed', state_of(70, '2.7.5'), 'v3.1.0', 'fix_forward', 'v3.0.3', qr/none of the 18 migrations.*no release has exactly the 70 migrations/ ],
+	[ 'a build between two releases ran', state_of(70, '2.7.5'), '', 'fix_forward', 'v3.0.3',
+		qr/\Q"$names[68]"\E ran here.*v3\.0\.0 or later/ ],
+	[ 'a build between two releases ran, a newer one failed', state_of(70, '2.7.5'), 'v3.1.0', 'fix_forward', 'v3.0.3',
+		qr/none of the 18 migrations.*no release has exactly the 70 migrations/ ],
 	[ 'version_history is empty', state_of(68), '', 'fix_forward', 'v2.7.5', qr/version_history does not say.*v2\.7\.0 or later/ ],
-	[ 'version_history names a release that nobody knows', state_of(68, '2.9.9'), '', 'fix_forward', 'v2.7.5', qr/version_history does not say/ ],
+	[ 'version_history names a release that nobody knows', state_of(68, '2.9.9'), '', 'fix_forward', 'v2.7.5',
+		qr/version_history does not say/ ],
 	# Migrations skipped.
-	[ 'v3.1.0 started with DB_SKIP_MIGRATIONS', state_of(68, '2.7.5', '3.1.0'), '', 'fix_forward', 'v3.1.0', qr/v3\.1\.0 was started here, yet none of the 20 migrations.*DB_SKIP_MIGRATIONS/ ],
+	[ 'v3.1.0 started with DB_SKIP_MIGRATIONS', state_of(68, '2.7.5', '3.1.0'), '', 'fix_forward', 'v3.1.0',
+		qr/v3\.1\.0 was started here, yet none of the 20 migrations.*DB_SKIP_MIGRATIONS/ ],
 	[ 'the same, asked for', state_of(68, '2.7.5', '3.1.0'), 'v3.1.0', 'fix_forward', 'v3.1.0', qr/DB_SKIP_MIGRATIONS/ ],
 	# Order.
-	[ 'a row too early', state_of(68, '2.7.5') . stamp(40, '2025-01-01T00:00:00.000Z'), '', 'fix_forward', 'v2.7.5', qr/\Q"$names[40]"\E out of order \(1 row\)/, $repair ],
-	[ 'a row too late, after an update', state_of(86, '2.7.5') . stamp(10, '2026-12-01T00:00:00.000Z'), 'v3.0.3', 'fix_forward', 'v3.0.3', qr/\Q"$names[10]"\E out of order/, $repair ],
-	[ 'the clock stepped back inside the batch', state_of(86, '3.0.3') . join('', map { stamp($_, "2025-12-31T23:59:$_.000Z") } 75 .. 85), '', 'fix_forward', 'v3.0.3', qr/out of order \(11 rows\)/, $repair ],
+	[ 'a row too early', state_of(68, '2.7.5') . stamp(40, '2025-01-01T00:00:00.000Z'), '', 'fix_forward', 'v2.7.5',
+		qr/\Q"$names[40]"\E out of order \(1 row\)/, $repair ],
+	[ 'a row too late, after an update', state_of(86, '2.7.5') . stamp(10, '2026-12-01T00:00:00.000Z'), 'v3.0.3', 'fix_forward', 'v3.0.3',
+		qr/\Q"$names[10]"\E out of order/, $repair ],
+	[ 'the clock stepped back inside the batch',
+		state_of(86, '3.0.3') . join('', map { stamp($_, "2025-12-31T23:59:$_.000Z") } 75 .. 85), '', 'fix_forward', 'v3.0.3',
+		qr/out of order \(11 rows\)/, $repair ],
 	# Unreleased builds.
-	[ 'a renamed row of a nightly build', state_of(100, '3.3.5') . rename_to(place_of('1786741078327-AddWorkflowLogsTable'), '1783930557118-AddWorkflowLogsTable'), '', 'fix_forward', 'v3.3.5',
+	[ 'a renamed row of a nightly build',
+		state_of(100, '3.3.5') . rename_to(place_of('1786741078327-AddWorkflowLogsTable'), '1783930557118-AddWorkflowLogsTable'),
+		'', 'fix_forward', 'v3.3.5',
 		qr/"1783930557118-AddWorkflowLogsTable", which only unreleased builds/, $repair ],
-	[ 'a test row of a nightly build', state_of(68, '2.7.5') . add('1773175313374-Test'), '', 'fix_forward', 'v2.7.5', qr/"1773175313374-Test", which only unreleased builds/, $repair ],
+	[ 'a test row of a nightly build', state_of(68, '2.7.5') . add('1773175313374-Test'), '', 'fix_forward', 'v2.7.5',
+		qr/"1773175313374-Test", which only unreleased builds/, $repair ],
 	# A hole: no release starts.
-	[ 'a migration is missing in the middle', state_of(68, '2.7.5') . "DELETE FROM kysely_migrations WHERE name = '$names[50]';", '', 'restore_backup', 'v2.7.5', qr/\Q"$names[50]"\E is not recorded although later ones are \(1 migration missing\)/ ],
-	[ 'two are missing, another tag is wanted', state_of(86, '3.0.3') . "DELETE FROM kysely_migrations WHERE name IN ('$names[50]', '$names[3]');", 'v2.7.5', 'restore_backup', 'v2.7.5', qr/\Q"$names[3]"\E .*2 migrations missing/ ],
+	[ 'a migration is missing in the middle', state_of(68, '2.7.5') . "DELETE FROM kysely_migrations WHERE name = '$names[50]';",
+		'', 'restore_backup', 'v2.7.5',
+		qr/\Q"$names[50]"\E is not recorded although later ones are \(1 migration missing\)/ ],
+	[ 'two are missing, another tag is wanted',
+		state_of(86, '3.0.3') . "DELETE FROM kysely_migrations WHERE name IN ('$names[50]', '$names[3]');",
+		'v2.7.5', 'restore_backup', 'v2.7.5', qr/\Q"$names[3]"\E .*2 migrations missing/ ],
 	# Emptied: the tables are all there, so no release can begin with its first migration.
 	[ 'an emptied ledger', state_of(0, '2.7.5'), '', 'restore_backup', 'v2.7.5', qr/the ledger is empty although Immich's tables are there/ ],
 	[ 'an emptied ledger, a tag is wanted', state_of(0, '2.7.5'), 'v3.0.3', 'restore_backup', 'v3.0.3', qr/the ledger is empty/ ],
-	[ 'an emptied ledger beside that of TypeORM', state_of(0) . 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);', '', 'restore_backup', '', qr/the ledger is empty/ ],
+	[ 'an emptied ledger beside that of TypeORM',
+		state_of(0) . 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);',
+		'', 'restore_backup', '', qr/the ledger is empty/ ],
 	[ 'no tables yet', state_of(0) . $no_tables, '', 'fix_forward', 'v1.132.3', qr/version_history does not say/ ],
 	# Before this ledger.
-	[ 'TypeORM, a newer release made its empty ledger', state_of(0, '1.131.3') . $no_tables . $old_tables, 'v3.3.5', 'fix_forward', 'v1.132.3', qr/v1\.131 or older/ ],
-	[ 'TypeORM, v1.131 or older', state_of(0, '1.131.3') . $typeorm, '', 'fix_forward', 'v1.132.3', qr/v1\.131 or older.*v1\.132\.0 to v1\.136\.0/ ],
+	[ 'TypeORM, a newer release made its empty ledger', state_of(0, '1.131.3') . $no_tables . $old_tables,
+		'v3.3.5', 'fix_forward', 'v1.132.3', qr/v1\.131 or older/ ],
+	[ 'TypeORM, v1.131 or older', state_of(0, '1.131.3') . $typeorm, '', 'fix_forward', 'v1.132.3',
+		qr/v1\.131 or older.*v1\.132\.0 to v1\.136\.0/ ],
 	[ 'TypeORM, the newest is wanted', state_of(0, '1.131.3') . $typeorm, 'v3.3.5', 'fix_forward', 'v1.132.3', qr/before any newer release/ ],
-	[ 'TypeORM left its table, the ledger goes on', state_of(68, '1.130.0', '1.132.3', '2.7.5') . 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);', '', 'none', 'v2.7.5', qr/68 migrations/ ],
+	[ 'TypeORM left its table, the ledger goes on',
+		state_of(68, '1.130.0', '1.132.3', '2.7.5')
+			. 'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint, name varchar);',
+		'', 'none', 'v2.7.5', qr/68 migrations/ ],
 	# Refused, by name.
-	[ 'another fork', state_of(88, '3.1.0') . add('2100000000010-FrameleafTables') . add('2100000000020-More'), '', 'refused 0A000', undef, qr/2 migrations .*"2100000000010-FrameleafTables" "2100000000020-More"/ ],
-	[ 'a newer Immich', state_of(100, '3.3.5') . add('1799999999999-FromTheFuture'), 'v3.3.5', 'refused 0A000', undef, qr/"1799999999999-FromTheFuture".*Install a newer gallery_revert/ ],
-	[ 'a moving tag is no release', state_of(68, '2.7.5'), 'release', 'refused 22023', undef, qr/"release" is not an Immich release.*v1\.132\.0 to v3\.3\.5/ ],
+	[ 'another fork', state_of(88, '3.1.0') . add('2100000000010-FrameleafTables') . add('2100000000020-More'),
+		'', 'refused 0A000', undef, qr/2 migrations .*"2100000000010-FrameleafTables" "2100000000020-More"/ ],
+	[ 'a newer Immich', state_of(100, '3.3.5') . add('1799999999999-FromTheFuture'), 'v3.3.5', 'refused 0A000', undef,
+		qr/"1799999999999-FromTheFuture".*Install a newer gallery_revert/ ],
+	[ 'a moving tag is no release', state_of(68, '2.7.5'), 'release', 'refused 22023', undef,
+		qr/"release" is not an Immich release.*v1\.132\.0 to v3\.3\.5/ ],
 	[ 'a release that is not known', state_of(68, '2.7.5'), 'v9.0.0', 'refused 22023', undef, qr/"v9\.0\.0"/ ],
-	[ 'no Immich at all', 'DROP TABLE kysely_migrations, kysely_migrations_lock;', '', 'refused 42P01', undef, qr/this database holds no Immich/ ]);
+	[ 'no Immich at all', 'DROP TABLE kysely_migrations, kysely_migrations_lock;', '', 'refused 42P01', undef,
+		qr/this database holds no Immich/ ]);
 
 my @gallery = (
 	[ 'Gallery v4.57', {}, '', 'revert_gallery', 'v2.7.5', qr/Gallery database \(v4\.57\.0, 27 migrations of Gallery recorded\)/, $revert ],
 	[ 'Gallery v4.57, v2.7.5 is wanted', {}, 'v2.7.5', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
 	[ 'Gallery v4.57, its own tag is asked for', {}, 'v4.57.0', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
 	[ 'Gallery v5.9, split ledger', { generation => 'v5.9' }, '', 'revert_gallery', 'v3.3.5', qr/Gallery database \(v5\.9\.0/, $revert ],
-	[ 'Gallery v5.3, out of order', { generation => 'v5.3', order_faults => 2 }, '', 'revert_gallery', 'v3.1.0', qr/Gallery database/, $revert ],
+	[ 'Gallery v5.3, out of order', { generation => 'v5.3', order_faults => 2 }, '', 'revert_gallery', 'v3.1.0',
+		qr/Gallery database/, $revert ],
 	[ 'Gallery v4.3.3', { generation => 'v4.3.3' }, 'v2.7.5', 'revert_gallery', 'v2.6.3', qr/Gallery database \(v4\.3\.3/, $revert ]);
 
 # Loads one database and answers for many states of it.
@@ -209,7 +246,8 @@ sub paste
 	local $ENV{PATH} = "$folder/bin:$ENV{PATH}";
 	local $ENV{FAIL} = $fail // '^$';
 	IPC::Run::run([ 'bash' ], '<', \"$text\necho the shell goes on\n", '>&', \$said, init => sub { chdir $folder or die $! });
-	my %copies = map { (s{.*/}{}r) => slurp_file($_) } grep { !m{/(?:\.env|docker-compose\.yml)$} } glob "$folder/.env* $folder/docker-compose.yml*";
+	my %copies = map { (s{.*/}{}r) => slurp_file($_) }
+		grep { !m{/(?:\.env|docker-compose\.yml)$} } glob "$folder/.env* $folder/docker-compose.yml*";
 	return ($said, [ split /\n/, slurp_file("$folder/commands.log") =~ s/["']//gr ], \%copies);
 }
 # The commands in a text that the stand-ins write down.
@@ -264,7 +302,8 @@ sub pasted
 	return if $advice ne 'revert_gallery';
 	my ($said, undef, $copies) = paste($text, $environment);
 	is(slurp_file("$folder/docker-compose.yml"), "    image: ghcr.io/immich-app/immich-server:\${IMMICH_VERSION:-release}\n"
-		. "    image: ghcr.io/immich-app/immich-machine-learning:\${IMMICH_VERSION:-release}-cuda\n    image: docker.io/valkey/valkey:9\n", "$name: Immich's images");
+		. "    image: ghcr.io/immich-app/immich-machine-learning:\${IMMICH_VERSION:-release}-cuda\n"
+		. "    image: docker.io/valkey/valkey:9\n", "$name: Immich's images");
 	my ($copy) = $said =~ /^docker-compose\.yml was copied to (\S+)$/m;
 	is($copies->{ $copy // '' }, $gallery_images, "$name: docker-compose.yml as it was has a name of its own");
 	like($text, qr/SELECT gallery_revert\(\).*DROP EXTENSION.*FLUSHDB.*immich-app.*IMMICH_VERSION=.* pull .* up -d/s, "$name: in this order");
@@ -318,7 +357,8 @@ sub judge
 	}
 }
 
-my @answers = answers(Fixture->new(generation => 'v5.8', rows => 0), 'immich', map { [ $_->[1], $_->[2], $_->[6], $_->[1] !~ /DROP TABLE kysely/ ] } @table);
+my @answers = answers(Fixture->new(generation => 'v5.8', rows => 0), 'immich',
+	map { [ $_->[1], $_->[2], $_->[6], $_->[1] !~ /DROP TABLE kysely/ ] } @table);
 judge($table[$_], $answers[$_]) foreach 0 .. $#table;
 foreach my $row (@gallery)
 {
@@ -329,7 +369,9 @@ foreach my $row (@gallery)
 # Every release, as it is, and every one asked for on every count: the same two rules decide.
 my @counts = sort { $a <=> $b } keys %{ { map { $_ => 1 } values %ships } };
 my @grid = answers(Fixture->new(generation => 'v5.8', rows => 0), 'immich',
-	map { my $count = $_; [ state_of($count) . "SELECT 'ask ' || t || '|' || pg_temp.ask(t) FROM unnest(ARRAY['" . join("','", @tags) . "']) AS t;", '', '', 1 ] } @counts);
+	map {
+		[ state_of($_) . "SELECT 'ask ' || t || '|' || pg_temp.ask(t) FROM unnest(ARRAY['" . join("','", @tags) . "']) AS t;", '', '', 1 ]
+	} @counts);
 my ($pairs, @wrong) = (0);
 foreach my $i (0 .. $#counts)
 {
@@ -347,6 +389,7 @@ foreach my $i (0 .. $#counts)
 is($pairs, @counts * @tags, 'every release on every number of migrations');
 is_deeply(\@wrong, [], 'the advice for each follows from what the migrator accepts');
 
-note(scalar(@table) + @gallery, ' states and wanted tags, ', $pairs, ' pairs of count and tag: ', join ', ', map { "$seen{$_} $_" } sort keys %seen);
+note(scalar(@table) + @gallery, ' states and wanted tags, ', $pairs, ' pairs of count and tag: ',
+	join ', ', map { "$seen{$_} $_" } sort keys %seen);
 cmp_ok(@table + @gallery, '>=', 30, 'at least 30 decisions');
 done_testing();

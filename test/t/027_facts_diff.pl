@@ -31,11 +31,13 @@ my $nothing = "# nothing is new: the manifest describes this database\n";
 is(facts_diff({ generation => 'v5.8' }, 'immich', q(INSERT INTO version_history (version) VALUES ('3.3.5');)), $nothing, 'Immich v3.3.5');
 is(facts_diff({ generation => 'v4.57' }, 'immich', q(INSERT INTO version_history (version) VALUES ('2.7.5');)), $nothing, 'Immich v2.7.5');
 is(facts_diff({ generation => 'v5.9' }, 'gallery', q(INSERT INTO version_history (version) VALUES ('5.9.0');)), $nothing, 'Gallery v5.9.0');
-is(facts_diff({ generation => 'v4.57', schema => 'my photos' }, 'gallery', q(INSERT INTO version_history (version) VALUES ('4.51.0');)), $nothing, 'Gallery v4.51.0, another schema');
+is(facts_diff({ generation => 'v4.57', schema => 'my photos' }, 'gallery', q(INSERT INTO version_history (version) VALUES ('4.51.0');)),
+	$nothing, 'Gallery v4.51.0, another schema');
 
 # Immich v3.4.0: two migrations; a column, a table with its key and trigger, an enum, one thing gone, two changed.
 my $immich = <<'SQL';
-INSERT INTO kysely_migrations VALUES ('1795000000001-AlbumCover', '2026-11-20T00:00:01.000Z'), ('1795000000002-ReadLater', '2026-11-20T00:00:02.000Z');
+INSERT INTO kysely_migrations VALUES
+  ('1795000000001-AlbumCover', '2026-11-20T00:00:01.000Z'), ('1795000000002-ReadLater', '2026-11-20T00:00:02.000Z');
 INSERT INTO version_history (version) VALUES ('3.4.0');
 CREATE TYPE cover_enum AS ENUM ('none', 'a "b"');
 ALTER TABLE album ADD COLUMN "coverKind" cover_enum NOT NULL DEFAULT 'none';
@@ -103,16 +105,22 @@ my $lines = <<'TEXT';
 # changed: column "isActivityEnabled" of table "album"
 TEXT
 my $row = q(('1799000000000-AddThing', '2026-11-20T00:00:00.000Z'););
-is(facts_diff({ generation => 'v5.9' }, 'gallery', "INSERT INTO gallery_migrations VALUES $row$gallery"), $lines, 'a new Gallery with its own ledger');
-is(facts_diff({ generation => 'v5.8' }, 'gallery', "INSERT INTO kysely_migrations VALUES $row$gallery", '--gallery'), $lines, 'a new Gallery of the older layout');
+is(facts_diff({ generation => 'v5.9' }, 'gallery', "INSERT INTO gallery_migrations VALUES $row$gallery"),
+	$lines, 'a new Gallery with its own ledger');
+is(facts_diff({ generation => 'v5.8' }, 'gallery', "INSERT INTO kysely_migrations VALUES $row$gallery", '--gallery'),
+	$lines, 'a new Gallery of the older layout');
 
 # What it cannot tell apart it says.
-like(facts_diff({ generation => 'v5.9' }, 'gallery', q(INSERT INTO kysely_migrations VALUES ('1795000000001-AlbumCover', '2026-11-20T00:00:01.000Z');)),
-	qr/^this Gallery runs migrations of Immich that the manifest does not know either:\n  1795000000001-AlbumCover\nFirst look at/, 'both new at once');
-like(facts_diff({ generation => 'v4.57' }, 'immich', q(INSERT INTO kysely_migrations VALUES ('1795000000001-AlbumCover', '2026-11-20T00:00:01.000Z');)),
+my $new = q(INSERT INTO kysely_migrations VALUES ('1795000000001-AlbumCover', '2026-11-20T00:00:01.000Z'););
+like(facts_diff({ generation => 'v5.9' }, 'gallery', $new),
+	qr/^this Gallery runs migrations of Immich that the manifest does not know either:\n  1795000000001-AlbumCover\nFirst look at/,
+	'both new at once');
+like(facts_diff({ generation => 'v4.57' }, 'immich', $new),
 	qr/^the ledger lacks migrations of Immich/, 'a gap between the last known release and the new one');
-like(facts_diff({ generation => 'v5.8' }, 'immich', q(INSERT INTO kysely_migrations VALUES ('1790000000000-Early', '2026-11-20T00:00:01.000Z');)),
+like(facts_diff({ generation => 'v5.8' }, 'immich',
+		q(INSERT INTO kysely_migrations VALUES ('1790000000000-Early', '2026-11-20T00:00:01.000Z');)),
 	qr/^# 1790000000000-Early does not sort after 1790693088454-\w+: is this a released build\?$/m, 'a name that sorts before known ones');
-like(facts_diff({ generation => 'v5.8' }, 'immich', 'DROP TABLE kysely_migrations;'), qr/^there is no table "kysely_migrations" in schema "public"/m, 'no Immich');
+like(facts_diff({ generation => 'v5.8' }, 'immich', 'DROP TABLE kysely_migrations;'),
+	qr/^there is no table "kysely_migrations" in schema "public"/m, 'no Immich');
 
 done_testing();

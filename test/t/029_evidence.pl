@@ -33,8 +33,10 @@ try_case('one that has some columns of the same names and types', 'v5.9',
 try_case('one that has a column of another type', 'v5.9', 'ALTER TABLE storage_migration_log ALTER COLUMN "batchId" TYPE text;',
 	there('storage_migration_log'), "returned v3.3.5\nt\n", qr/has the column "batchId" of type text, Gallery makes it uuid/);
 try_case('one of Gallery\'s in which the user keeps notes', 'v5.9', 'ALTER TABLE storage_migration_log ADD my_notes text;',
-	there('storage_migration_log'), "returned v3.3.5\nt\n", qr/table "storage_migration_log" has the column "my_notes", which Gallery does not make/);
-try_case('one of Gallery\'s in which the user keeps notes, and that others of Gallery\'s need', 'v5.9', 'ALTER TABLE shared_space ADD my_notes text;',
+	there('storage_migration_log'), "returned v3.3.5\nt\n",
+	qr/table "storage_migration_log" has the column "my_notes", which Gallery does not make/);
+try_case('one of Gallery\'s in which the user keeps notes, and that others of Gallery\'s need', 'v5.9',
+	'ALTER TABLE shared_space ADD my_notes text;',
 	there('shared_space', 'shared_space_member'), qr/^refused 2BP01 .*\n(?:.*\n)*trigger .*shared_space(?:.*\n)*hint .*\nt\|t\n\z/);
 try_case('a view', 'v5.9', 'DROP TABLE user_group CASCADE; CREATE VIEW user_group AS SELECT 1 AS id;', there('user_group'),
 	"returned v3.3.5\nt\n", qr/table "user_group" is no table/);
@@ -48,7 +50,8 @@ try_case('a column of another type', 'v5.9', 'ALTER TABLE library DROP COLUMN "c
 	q(SELECT count(*) FROM pg_attribute WHERE attrelid = 'library'::regclass AND attname = 'createId';), "returned v3.3.5\n1\n",
 	qr/column "createId" of table "library" is "integer", Gallery makes "uuid"/);
 try_case('an index over other columns', 'v5.9',
-	'DROP INDEX "asset_localDateTime_range_idx"; CREATE INDEX "asset_localDateTime_range_idx" ON asset ("ownerId");', there('"asset_localDateTime_range_idx"'),
+	'DROP INDEX "asset_localDateTime_range_idx"; CREATE INDEX "asset_localDateTime_range_idx" ON asset ("ownerId");',
+	there('"asset_localDateTime_range_idx"'),
 	"returned v3.3.5\nt\n", qr/index "asset_localDateTime_range_idx" of table "asset" is "\("ownerId"\)", Gallery makes/);
 try_case('a trigger that calls another function', 'v5.9',
 	q(CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; DROP TRIGGER library_after_insert ON library;
@@ -56,31 +59,42 @@ try_case('a trigger that calls another function', 'v5.9',
 	q(SELECT count(*) FROM pg_trigger WHERE tgname = 'library_after_insert';), "returned v3.3.5\n1\n",
 	qr/trigger "library_after_insert" of table "library" is "mine\(\)", Gallery makes "library_after_insert\(\)"/);
 try_case('a function that returns something else', 'v5.9',
-	q(DROP TRIGGER library_after_insert ON library; DROP FUNCTION library_after_insert(); CREATE FUNCTION library_after_insert() RETURNS int LANGUAGE sql AS 'SELECT 1';),
+	q(DROP TRIGGER library_after_insert ON library; DROP FUNCTION library_after_insert();
+	  CREATE FUNCTION library_after_insert() RETURNS int LANGUAGE sql AS 'SELECT 1';),
 	q(SELECT count(*) FROM pg_proc WHERE proname = 'library_after_insert';), "returned v3.3.5\n1\n",
 	qr/function "library_after_insert\(\)" is "integer sql", Gallery makes "trigger plpgsql"/);
 try_case('a key to another table', 'v5.9',
 	'ALTER TABLE asset_face DROP CONSTRAINT "asset_face_createdBy_fkey"; UPDATE asset_face SET "createdBy" = NULL;'
-	  . 'ALTER TABLE asset_face ADD CONSTRAINT "asset_face_createdBy_fkey" FOREIGN KEY ("createdBy") REFERENCES asset (id) ON DELETE SET NULL;',
+	  . 'ALTER TABLE asset_face ADD CONSTRAINT "asset_face_createdBy_fkey"'
+	  . ' FOREIGN KEY ("createdBy") REFERENCES asset (id) ON DELETE SET NULL;',
 	q(SELECT count(*) FROM pg_constraint WHERE conname = 'asset_face_createdBy_fkey';),
-	qr/^refused 2BP01 .*\n.*constraint asset_face_createdBy_fkey on table public.asset_face depends on column createdBy of table(?:.*\n)*1\n\z/);
+	qr/^refused 2BP01 .*
+.*constraint asset_face_createdBy_fkey on table public.asset_face depends on column createdBy of table(?:.*\n)*1\n\z/);
 
 # What rules read must be whole: nothing is put right by half.
-try_case('favourites in a table that is not as Gallery makes it', 'v5.9', 'ALTER TABLE asset_favorite ADD my_notes text;', there('asset_favorite'),
-	qr/^refused 55000 what Gallery keeps for Immich's photos is not as Gallery makes it\ntable "asset_favorite" has the column "my_notes"(?:.*\n)*t\n\z/);
-try_case('favourites without the column that says whose they are', 'v5.9', 'ALTER TABLE asset_favorite DROP COLUMN "userId" CASCADE;', there('asset_favorite'),
+try_case('favourites in a table that is not as Gallery makes it', 'v5.9', 'ALTER TABLE asset_favorite ADD my_notes text;',
+	there('asset_favorite'),
+	qr/^refused 55000 what Gallery keeps for Immich's photos is not as Gallery makes it
+table "asset_favorite" has the column "my_notes"(?:.*\n)*t\n\z/);
+try_case('favourites without the column that says whose they are', 'v5.9', 'ALTER TABLE asset_favorite DROP COLUMN "userId" CASCADE;',
+	there('asset_favorite'),
 	qr/^refused 55000 .*\ntable "asset_favorite" lacks the column "userId"(?:.*\n)*t\n\z/);
-try_case('pets in a table of another shape', 'v5.8', 'DROP TABLE pet_search; CREATE TABLE pet_search AS SELECT id AS "faceId" FROM asset_face;',
+try_case('pets in a table of another shape', 'v5.8',
+	'DROP TABLE pet_search; CREATE TABLE pet_search AS SELECT id AS "faceId" FROM asset_face;',
 	'SELECT count(*) > 0 FROM asset_face;', qr/^refused 55000 .*\ntable "pet_search" lacks the column "\w+"(?:.*\n)*t\n\z/);
-try_case('a column of another type that tells pets from people', 'v5.8', 'ALTER TABLE person DROP COLUMN type; ALTER TABLE person ADD type int;',
-	'SELECT count(*) > 0 FROM person;', qr/^refused 55000 .*\ncolumn "type" of table "person" is "integer", Gallery makes "character varying"(?:.*\n)*t\n\z/);
+try_case('a column of another type that tells pets from people', 'v5.8',
+	'ALTER TABLE person DROP COLUMN type; ALTER TABLE person ADD type int;',
+	'SELECT count(*) > 0 FROM person;',
+	qr/^refused 55000 .*\ncolumn "type" of table "person" is "integer", Gallery makes "character varying"(?:.*\n)*t\n\z/);
 try_case('a table pet_search before Gallery had one', 'v4.57',
-	'CREATE TABLE pet_search AS SELECT id AS "faceId" FROM asset_face; SELECT count(*) AS faces FROM asset_face f JOIN person p ON p.id = f."personId" WHERE p.type <> \'pet\' \gset',
+	q(CREATE TABLE pet_search AS SELECT id AS "faceId" FROM asset_face;
+	  SELECT count(*) AS faces FROM asset_face f JOIN person p ON p.id = f."personId" WHERE p.type <> 'pet' \gset),
 	'SELECT count(*) = :faces FROM asset_face f JOIN person p ON p.id = f."personId";' . there('pet_search'), "returned v2.7.5\nt\nt\n",
 	qr/table "pet_search": no recorded migration makes it/);
 
 # Rows of others.
-my $notes = 'CREATE TABLE %s.notes (face uuid REFERENCES asset_face ON DELETE %s, note text); INSERT INTO %1$s.notes SELECT id, \'mine\' FROM asset_face;';
+my $notes = q(CREATE TABLE %s.notes (face uuid REFERENCES asset_face ON DELETE %s, note text);
+  INSERT INTO %1$s.notes SELECT id, 'mine' FROM asset_face;);
 foreach my $schema ('mine', 'public')
 {
 	my $create = $schema eq 'mine' ? 'CREATE SCHEMA mine; ' : '';
@@ -91,7 +105,8 @@ foreach my $schema ('mine', 'public')
 			"SELECT count(*) = count(face) AND count(*) > 0 FROM $schema.notes;",
 			qr/^refused 55000 (?:.*\n)*table "(?:mine\.)?notes": \d+ rows $what, expected 0(?:.*\n)*t\n\z/);
 	}
-	try_case("a key in schema $schema that takes nothing along", 'v4.57', $create . sprintf($notes, $schema, 'CASCADE') . "DELETE FROM $schema.notes;",
+	try_case("a key in schema $schema that takes nothing along", 'v4.57',
+		$create . sprintf($notes, $schema, 'CASCADE') . "DELETE FROM $schema.notes;",
 		'', "returned v2.7.5\n");
 }
 
@@ -118,7 +133,8 @@ foreach my $owner ('immich', 'the superuser')
 	gallery($node, $database, '--generation', 'v4.57', '--product', 'immich');
 	require Owner;
 	$node->safe_psql($database, Owner::owned_by('immich')) if $owner eq 'immich';
-	$node->safe_psql($database, 'UPDATE asset SET "isFavorite" = true WHERE id IN (SELECT id FROM asset LIMIT 60); GRANT CREATE ON SCHEMA public TO forger;');
+	$node->safe_psql($database, 'UPDATE asset SET "isFavorite" = true WHERE id IN (SELECT id FROM asset LIMIT 60);
+	  GRANT CREATE ON SCHEMA public TO forger;');
 	$node->safe_psql($database, q(SET ROLE forger; CREATE TABLE gallery_migrations (name varchar(255) PRIMARY KEY, timestamp varchar(255));
 	  INSERT INTO gallery_migrations VALUES ('1794000000000-AddAssetFavoriteTables', '2026-01-01T00:00:00.000Z');
 	  CREATE TABLE asset_favorite ("assetId" uuid, "userId" uuid);));
@@ -128,14 +144,16 @@ foreach my $owner ('immich', 'the superuser')
 	like($messages, qr/nothing to revert/, 'and so it says');
 	like($messages, qr/table "gallery_migrations" belongs to "forger"/, 'and names the table');
 	is(state_of($node, $database) eq $before, 1, 'and the database is as it was');
-	is($node->safe_psql($database, 'SELECT product, fork_migrations FROM gallery_revert_status()'), 'immich|0', 'its status is that of an Immich');
+	is($node->safe_psql($database, 'SELECT product, fork_migrations FROM gallery_revert_status()'), 'immich|0',
+		'its status is that of an Immich');
 	my $row = $node->safe_psql($database, q(SELECT status, detail FROM gallery_revert_check() WHERE name = 'namesakes'));
 	like($row, qr/^warning\|.*"gallery_migrations" belongs to "forger"/s, 'and the check names it');
 }
 # Where it may well be Gallery's, left by a start as another superuser, it is refused rather than guessed at.
 $node->safe_psql('forged', 'ALTER TABLE gallery_migrations OWNER TO CURRENT_USER');
 my (undef, undef, $messages) = revert($node, 'forged');
-like($messages, qr/^ERROR:  55000: what Gallery keeps .*\nDETAIL:  table "gallery_migrations" belongs to /m, 'a ledger of a superuser beside one of Immich\'s role: refused');
+like($messages, qr/^ERROR:  55000: what Gallery keeps .*\nDETAIL:  table "gallery_migrations" belongs to /m,
+	'a ledger of a superuser beside one of Immich\'s role: refused');
 
 note("$tried cases of things that are not what they are called");
 done_testing();

@@ -92,8 +92,11 @@ unlike($recovered, qr/next:/, 'no command for what is over');
 
 my (undef, $hostile) = diagnose('', "$root/test/logs/hostile.log");
 unlike($hostile, qr/hunter2/, 'passwords of the log are not repeated');
-foreach my $secret ('postgres://immich:abc/hunter2@database', 'postgres://immich:p@ss/hunter2@database:5432/immich', '{"user":"immich","password":"hun hunter2,x"}',
-	q(DB_PASSWORD='my hunter2 word'), 'DB_PASSWORD="my hunter2 word"', "password: 'it\\'s hunter2', next", 'PASSWORD=hunter2,hunter2;hunter2', q({\"password\":\"hun hunter2\"}),
+foreach my $secret (
+	'postgres://immich:abc/hunter2@database', 'postgres://immich:p@ss/hunter2@database:5432/immich',
+	'{"user":"immich","password":"hun hunter2,x"}', q({\"password\":\"hun hunter2\"}),
+	q(DB_PASSWORD='my hunter2 word'), 'DB_PASSWORD="my hunter2 word"',
+	"password: 'it\\'s hunter2', next", 'PASSWORD=hunter2,hunter2;hunter2',
 	q(DB_PASSWORD='cut hunter2))
 {
 	my (undef, $said) = diagnose("PostgresError: password authentication failed for user \"immich\" $secret\n");
@@ -121,7 +124,8 @@ foreach my $command (do { my %once; grep { !$once{$_}++ } $all =~ /^ +(ls -l.*)$
 	}
 }
 # Without an exact tag in the log the function is asked without one.
-like((diagnose("Initializing Immich v3\nMigrations failed: Error\n"))[1], qr/immich_recovery_advice\(NULL::text\)/, 'no exact tag, none is given');
+like((diagnose("Initializing Immich v3\nMigrations failed: Error\n"))[1],
+	qr/immich_recovery_advice\(NULL::text\)/, 'no exact tag, none is given');
 
 # Two causes in one log come in the order in which they must be fixed, not in that of the log.
 my $mixed = slurp("$root/test/logs/missing-migration.log") . slurp("$root/test/logs/disk-full.log");
@@ -130,7 +134,8 @@ is((headings($both))[0], 'A disk is full', 'what must be fixed first comes first
 
 # A server that was switched to and fro a hundred times: the first and the last images are enough.
 my (undef, $many) = diagnose(join '', map { "Initializing Immich v3.0.$_\n" } 1 .. 100);
-like($many, qr/^Server image in this log: v3\.0\.1 \(line 1\), then 96 others, then v3\.0\.98 \(line 98\), then .* then v3\.0\.100 \(line 100\)\.$/m, 'a long history is cut');
+my $ends = qr/v3\.0\.1 \(line 1\), then 96 others, then v3\.0\.98 \(line 98\), then .* then v3\.0\.100 \(line 100\)/;
+like($many, qr/^Server image in this log: $ends\.$/m, 'a long history is cut');
 
 my ($status, $out, $err) = diagnose('', '/nonexistent/immich.log');
 is($status, 2, 'missing file: exit status');

@@ -119,7 +119,8 @@ is($status, 0, 'normal run succeeds') or diag $err;
 like($folder, qr/^\Q$out\E\/immich-\d{8}T\d{6}Z$/, 'prints the dated folder and nothing else on standard output');
 is(join(' ', entries($out)), $folder =~ s/.*\///r, 'leaves one folder');
 is_deeply([ entries($folder) ],
-	[qw(MANIFEST README.txt about.txt config contents.txt immich.dump inventory-restored.tsv inventory.tsv ledger.tsv versions.tsv)], 'its files');
+	[qw(MANIFEST README.txt about.txt config contents.txt immich.dump
+		inventory-restored.tsv inventory.tsv ledger.tsv versions.tsv)], 'its files');
 is_deeply([ entries("$folder/config") ], [ '.env', 'docker-compose.yml' ], 'copies of the configuration');
 is(slurp("$folder/config/.env"), "DB_PASSWORD=hunter2\n", '.env is copied as it is');
 unlike($err, qr/hunter2/, 'no password in the messages');
@@ -153,7 +154,9 @@ my $dump = "$folder/immich.dump";
 # The dump by itself: into an empty database, by the way of docs/recovery.md.
 $node->safe_psql('postgres', 'CREATE DATABASE by_hand TEMPLATE template0');
 command_ok([ 'bash', '-o', 'pipefail', '-c',
-	q{pg_restore --file=- --no-owner "$1" | sed "s/^SELECT pg_catalog.set_config('search_path', '', false);$/SELECT pg_catalog.set_config('search_path', 'pg_catalog, public', false);/" | psql -X -q -1 -v ON_ERROR_STOP=1 -d by_hand},
+	q{pg_restore --file=- --no-owner "$1" | sed "s/^SELECT pg_catalog.set_config('search_path', '', false);$/}
+	  . q{SELECT pg_catalog.set_config('search_path', 'pg_catalog, public', false);/" }
+	  . q{| psql -X -q -1 -v ON_ERROR_STOP=1 -d by_hand},
 	'bash', $dump ], 'the dump restores by hand');
 is($node->safe_psql('by_hand', 'SELECT count(*) FROM asset'), '20000', 'with all rows');
 
@@ -172,7 +175,8 @@ while :; do
 done
 [ "\$1" = immich_postgres ] || { echo "Error response from daemon: No such container: \$1" >&2; exit 1; }
 shift
-exec env -u PGPASSWORD -u PGUSER -u PGDATABASE PGHOST='$ENV{PGHOST}' PGPORT='$ENV{PGPORT}' POSTGRES_USER='$ENV{PGUSER}' "\${given[\@]}" "\$\@"
+exec env -u PGPASSWORD -u PGUSER -u PGDATABASE \\
+  PGHOST='$ENV{PGHOST}' PGPORT='$ENV{PGPORT}' POSTGRES_USER='$ENV{PGUSER}' "\${given[\@]}" "\$\@"
 SH
 my $docker = stand_ins(docker => $docker_script);
 {
@@ -264,7 +268,8 @@ CREATE TABLE exif ("fileSizeInByte" bigint);
 SQL
 ($status, $folder, $err) = preserve('-o', place(), '-t', '-d', 'old');
 is($status, 0, 'old generation: succeeds') or diag $err;
-is(slurp("$folder/inventory.tsv"), "users_active\t0\nusers_deleted\t0\nassets\t4\nassets_type_image\t4\nassets_archived\t1\nassets_favorite\t0\n"
+is(slurp("$folder/inventory.tsv"),
+	"users_active\t0\nusers_deleted\t0\nassets\t4\nassets_type_image\t4\nassets_archived\t1\nassets_favorite\t0\n"
 	  . "newest_upload_epoch\t1735689600\nbytes_originals\t0\nalbum_assets\t0\n", 'old generation: the counts');
 like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex1744910873956$/, 'old generation: the ledger');
 
@@ -278,14 +283,18 @@ like(slurp("$folder/ledger.tsv"), qr/^migrations\t1744910873956\tAddMissingIndex
 	is(slurp("$folder/immich_inventory.tsv"), "$counts\n", 'extension: its counts are saved');
 	like(slurp("$folder/inventory.tsv"), qr/^assets\t20000$/m, 'extension: beside those of the script');
 	like(slurp("$folder/contents.txt"), qr/EXTENSION - gallery_revert/, 'extension: is in the dump');
-	like($err, qr/ask for the next step:\n +psql -X -P pager=off -d with_extension -x -c "SELECT \* FROM immich_recovery_advice\(NULL::text\)"$/m, 'extension: it is asked for the next step');
+	like($err,
+		qr/ask for the next step:\n +psql -X -P pager=off -d with_extension -x -c "SELECT \* FROM immich_recovery_advice\(NULL::text\)"$/m,
+		'extension: it is asked for the next step');
 	{
 		local @ENV{qw(PATH PGHOST)} = ($docker, '/nonexistent');
 		($status, undef, $err) = preserve('-o', place(), '-c', 'immich_postgres', '-d', 'with_extension');
 		# With -i it would take away the lines that are pasted after it.
-		like($err, qr/^ +docker exec immich_postgres psql -X -P pager=off -U \S+ -d with_extension -x -c/m, 'extension: through docker where it was reached so');
+		like($err, qr/^ +docker exec immich_postgres psql -X -P pager=off -U \S+ -d with_extension -x -c/m,
+			'extension: through docker where it was reached so');
 	}
-	$node->safe_psql('with_extension', 'ALTER EXTENSION gallery_revert DROP FUNCTION "odd one".immich_inventory(); DROP FUNCTION "odd one".immich_inventory()');
+	$node->safe_psql('with_extension', 'ALTER EXTENSION gallery_revert DROP FUNCTION "odd one".immich_inventory();
+	  DROP FUNCTION "odd one".immich_inventory()');
 	($status, $folder, $err) = preserve('-o', place(), '-t', '-d', 'with_extension');
 	is($status, 0, 'extension that fails: succeeds') or diag $err;
 	ok(!-e "$folder/immich_inventory.tsv", 'extension that fails: no counts of it');
@@ -335,7 +344,8 @@ is($status, 1, 'no write permission: fails');
 like($err, qr/cannot write into the folder \Q$out\E/, 'no write permission: says so');
 chmod 0700, $out;
 {
-	local $ENV{PATH} = stand_ins(df => 'printf "Filesystem 1024-blocks Used Available Capacity Mounted on\n//nas/My Share 9000 8000 1000 88%% /mnt/a b\n"');
+	local $ENV{PATH} = stand_ins(df =>
+		'printf "Filesystem 1024-blocks Used Available Capacity Mounted on\n//nas/My Share 9000 8000 1000 88%% /mnt/a b\n"');
 	($status, undef, $err) = preserve('-o', $out);
 	is($status, 1, 'too little room: fails');
 	like($err, qr/not enough room: 0 MB free in \Q$out\E, \d\d MB wanted/, 'too little room: says so');
@@ -357,7 +367,8 @@ chmod 0700, $out;
 		($data_free, $wal_free) = @_;
 		my $row = 'Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/x 90000000 9000 %s 88%% /\n';
 		my ($rich, $of_data, $of_wal) = map { sprintf $row, $_ } 80000000, $data_free, $wal_free;
-		local $ENV{PATH} = stand_ins(df => qq{case "\$*" in *pg_wal*) t='$of_wal' ;; *'$data'*) t='$of_data' ;; *) t='$rich' ;; esac\nprintf "\${t//%/%%}"});
+		local $ENV{PATH} = stand_ins(df => qq{case "\$*" in *pg_wal*) t='$of_wal' ;; *'$data'*) t='$of_data' ;; *) t='$rich' ;; esac
+			printf "\${t//%/%%}"});
 		my ($status, undef, $err) = preserve('-o', place(), '-t');
 		return ($status, $err);
 	};
@@ -378,7 +389,8 @@ chmod 0700, $out;
 		cmp_ok(abs(($asked // 0) - $wanted / 1024), '<', 2, "room to restore, max_wal_size $setting: says how much");
 		($status, $err) = $try->($wanted + 2000, $log + 262144 - 2000);
 		is($status, 1, "room to restore, max_wal_size $setting: too little for the log on another disk, fails");
-		like($err, qr/not enough room for --test-restore: \d+ MB free in \Q$data\E\/pg_wal/, "room to restore, max_wal_size $setting: says where");
+		like($err, qr/not enough room for --test-restore: \d+ MB free in \Q$data\E\/pg_wal/,
+			"room to restore, max_wal_size $setting: says where");
 		($status, $err) = $try->($wanted + 2000, $log + 262144 + 2000);
 		is($status, 0, "room to restore, max_wal_size $setting: enough, goes on") or diag $err;
 	}
@@ -420,8 +432,11 @@ SKIP:
 {
 	my $disk = "$temp/disk";
 	mkdir $disk or die $!;
-	my @in_disk = ('unshare', '-Urm', 'bash', '-c', 'mount -t tmpfs -o size=300k tmpfs "$0" && cd / && "$@"; status=$?; echo "left: $(ls -A "$0")"; exit $status', $disk);
-	skip 'no user namespaces here', 3 if system("@in_disk[0 .. 1] true >/dev/null 2>&1") != 0 || !IPC::Run::run([ @in_disk, 'true' ], '>', \$stdout, '2>', \$stderr);
+	my @in_disk = ('unshare', '-Urm', 'bash', '-c',
+		'mount -t tmpfs -o size=300k tmpfs "$0" && cd / && "$@"; status=$?; echo "left: $(ls -A "$0")"; exit $status', $disk);
+	skip 'no user namespaces here', 3
+		if system("@in_disk[0 .. 1] true >/dev/null 2>&1") != 0
+		|| !IPC::Run::run([ @in_disk, 'true' ], '>', \$stdout, '2>', \$stderr);
 	my $finished = IPC::Run::run([ @in_disk, $script, '--no-space-check', '-o', $disk ], '>', \$stdout, '2>', \$stderr);
 	ok(!$finished, 'full disk: fails');
 	like($stderr, qr/No space left on device.*FAILED/s, 'full disk: says so') or diag $stderr;
@@ -529,7 +544,9 @@ $holder->quit;
 for my $mode ('here', 'docker')
 {
 	my $marker = "$temp/restoring.$mode";
-	my $slow = stand_ins(pg_restore => 'case "$*" in *--no-owner*) "$REAL" "$@" | head -n 5000; echo $$ >"' . $marker . '"; sleep 60 ;; *) exec "$REAL" "$@" ;; esac');
+	my $slow = stand_ins(pg_restore => 'case "$*" in
+		*--no-owner*) "$REAL" "$@" | head -n 5000; echo $$ >"' . $marker . '"; sleep 60 ;;
+		*) exec "$REAL" "$@" ;; esac');
 	local $ENV{PATH} = $mode eq 'docker' ? join(':', (split /:/, $docker)[0], $slow) : $slow;
 	my ($place) = interrupted("SIGTERM during the restore, $mode", 'TERM', 143, sub { return -s $marker },
 		'-t', $mode eq 'docker' ? ('-c', 'immich_postgres') : ());

@@ -267,14 +267,16 @@ subtest 'the ledger decides' => sub {
 	ledger_database('elsewhere', 'public', $immich_name);
 	$node->safe_psql('elsewhere', 'CREATE SCHEMA other; CREATE TABLE other.gallery_migrations (name varchar(255), timestamp varchar(255))');
 	ledger_database('strange', 'public', $immich_name);
-	$node->safe_psql('strange', 'CREATE TABLE gallery_migrations (name varchar(255), timestamp varchar(255)); ALTER TABLE gallery_migrations OWNER TO weak');
+	$node->safe_psql('strange', 'CREATE TABLE gallery_migrations (name varchar(255), timestamp varchar(255));
+	  ALTER TABLE gallery_migrations OWNER TO weak');
 	ledger_database('unlike', 'public', $immich_name);
 	$node->safe_psql('unlike', 'CREATE TABLE gallery_migrations (id int, name text)');
 	ledger_database('planted', 'public', $immich_name);
 	$node->safe_psql('planted', "CREATE SCHEMA other; CREATE TABLE other.kysely_migrations (name varchar(255), timestamp varchar(255)); "
 		. "INSERT INTO other.kysely_migrations VALUES ('$gallery_name', '2026-01-01T00:00:00.000Z')");
 	for my $database (qw(elsewhere strange unlike planted)) {
-		my $run = run_ok($reply, qr/^stock command started: $/m, "$database is no Gallery", $database, GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
+		my $run = run_ok($reply, qr/^stock command started: $/m, "$database is no Gallery", $database,
+			GALLERY_REVERT_TOKEN => 'i_accept_data_loss');
 		unlike($run->{output}, qr/gallery-revert:/, "$database: nothing is said");
 	}
 	ledger_database('twice', 'public', $immich_name);

@@ -22,7 +22,12 @@ sub client
 	return $node->background_psql($database, extra_params => [ '-d', $node->connstr($database) . " application_name='$name'" ]);
 }
 
-sub succeeds { my ($name, %option) = @_; my (undef, $tag, $err) = revert($node, 'photos', before => ($option{before} // '') . 'BEGIN;', after => 'ROLLBACK;'); return is($tag, 'v2.7.5', $name) || diag $err }
+sub succeeds
+{
+	my ($name, %option) = @_;
+	my (undef, $tag, $err) = revert($node, 'photos', before => ($option{before} // '') . 'BEGIN;', after => 'ROLLBACK;');
+	return is($tag, 'v2.7.5', $name) || diag $err;
+}
 
 # Clients are named.
 succeeds('alone: nothing in the way');
@@ -35,8 +40,10 @@ succeeds('alone: nothing in the way');
 	my $pid = $immich->query_safe('SELECT pg_backend_pid()');
 	my ($status, undef, $err) = revert($node, 'photos');
 	is($status, 3, 'other clients: refused');
-	like($err, qr/^ERROR:  55006: 2 other clients are connected to this database$/m, 'with SQLSTATE 55006 and how many, those of another database left out');
-	like($err, qr/^(DETAIL:  )?pid $pid, application "immich-server", user "\w+", from a local socket, idle, since \S.*$/m, 'by pid, application, user, address, state, since');
+	like($err, qr/^ERROR:  55006: 2 other clients are connected to this database$/m,
+		'with SQLSTATE 55006 and how many, those of another database left out');
+	like($err, qr/^(DETAIL:  )?pid $pid, application "immich-server", user "\w+", from a local socket, idle, since \S.*$/m,
+		'by pid, application, user, address, state, since');
 	like($err, qr/application "a "quoted" name", .* idle in transaction, since /, 'each of them');
 	like($err, qr/^HINT:  .*SET gallery\.revert_ignore_sessions = on;/m, 'and what to do about it');
 	is(state_of($node, 'photos') eq $before, 1, 'nothing has changed');
@@ -50,18 +57,23 @@ succeeds('alone: nothing in the way');
 {
 	$node->safe_psql('photos', q{SELECT pg_create_logical_replication_slot('changes', 'test_decoding')});
 	my ($stream, $err) = ('', '');
-	my $receiver = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('photos'), '--slot=changes', '--start', '-f', '-', '--no-loop' ], '<', \undef, '>', \$stream, '2>', \$err);
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'photos' AND backend_type = 'walsender'}), 'a replication sender on the database');
+	my $receiver = IPC::Run::start(
+		[ 'pg_recvlogical', '-d', $node->connstr('photos'), '--slot=changes', '--start', '-f', '-', '--no-loop' ],
+		'<', \undef, '>', \$stream, '2>', \$err);
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	    WHERE datname = 'photos' AND backend_type = 'walsender'}), 'a replication sender on the database');
 	succeeds('is no client');
 	$receiver->signal('INT');
 	$receiver->finish;
 	$node->safe_psql('photos', q{SELECT pg_drop_replication_slot('changes')});
-	succeeds('nor are parallel workers', before => 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET force_parallel_mode = on;')
+	succeeds('nor are parallel workers', before => 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
+	  SET min_parallel_table_scan_size = 0; SET force_parallel_mode = on;')
 	  if major_of($node) < 16;
 }
 
 # A writer in each table: refused within the time, the writer named, and nothing held of all those that were had already.
-my @tables = split /\n/, $node->safe_psql('photos', q{SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1});
+my @tables = split /\n/, $node->safe_psql('photos', q{SELECT relname FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1});
 {
 	my @wrong;
 	my $writer = client('photos', 'writer');
@@ -84,7 +96,8 @@ SQL
 		$writer->query_safe(qq{BEGIN; LOCK TABLE "$table" IN ROW EXCLUSIVE MODE;});
 		my $got = $reverter->query_safe(q{BEGIN; SAVEPOINT s; SELECT pg_temp.attempt(); ROLLBACK TO s;
 SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'; ROLLBACK;});
-		push @wrong, "$table: $got" if $got !~ /^could not lock table "$table" within 30 ms: pid \d+, application "writer", user "\w+", idle in transaction, RowExclusiveLock on table "$table"\n0$/m;
+		my $holder = qr/pid \d+, application "writer", user "\w+", idle in transaction, RowExclusiveLock on table "$table"/;
+		push @wrong, "$table: $got" if $got !~ /^could not lock table "$table" within 30 ms: $holder\n0$/m;
 		$writer->query_safe('ROLLBACK;');
 	}
 	is(join("\n", @wrong), '', 'a writer in each of ' . @tables . ' tables: SQLSTATE 55P03, the writer named, the transaction usable');
@@ -94,7 +107,10 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 # The time is bounded, whoever is in the way and however.
 {
 	my $holder = client('photos', 'holder');
-	for my $lock ('LOCK TABLE asset IN ROW EXCLUSIVE MODE', 'LOCK TABLE kysely_migrations IN ACCESS EXCLUSIVE MODE', 'LOCK TABLE version_history IN ACCESS EXCLUSIVE MODE')
+	for my $lock (
+		'LOCK TABLE asset IN ROW EXCLUSIVE MODE',
+		'LOCK TABLE kysely_migrations IN ACCESS EXCLUSIVE MODE',
+		'LOCK TABLE version_history IN ACCESS EXCLUSIVE MODE')
 	{
 		$holder->query_safe("BEGIN; $lock;");
 		my $start = time;
@@ -111,7 +127,8 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 # pg_dump: a real one that has not finished, as nobody reads what it writes.
 {
 	my $pid = open(my $dump, '-|', 'pg_dump', '-d', $node->connstr('photos') . ' application_name=pg_dump') or die $!;
-	ok($node->poll_query_until('postgres', q{SELECT count(*) > 20 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'pg_dump' AND l.mode = 'AccessShareLock'}), 'pg_dump is running');
+	ok($node->poll_query_until('postgres', q{SELECT count(*) > 20 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+	    WHERE a.application_name = 'pg_dump' AND l.mode = 'AccessShareLock'}), 'pg_dump is running');
 	my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '300ms';");
 	like($err, qr/^ERROR:  55P03: .*application "pg_dump".*AccessShareLock/ms, 'and is named');
 	my $text = do { local $/; <$dump> };
@@ -131,12 +148,16 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 	$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'vacuum'});
 	eval { $vacuum->quit };
 
-	$node->safe_psql('photos', q{ALTER TABLE asset SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)});
+	$node->safe_psql('photos', q{ALTER TABLE asset SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+	  autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)});
 	$node->safe_psql('photos', q{UPDATE asset SET "isOffline" = "isOffline"});
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'autovacuum worker'}), 'an autovacuum is running');
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid)
+	    WHERE a.backend_type = 'autovacuum worker'}), 'an autovacuum is running');
 	(undef, undef, $err) = revert($node, 'photos', before => "SET gallery.revert_lock_timeout = '300ms';");
-	like($err, qr/^ERROR:  55P03: .*(autovacuum worker|application "", user "", active), ShareUpdateExclusiveLock on table "asset"/ms, 'it is no client, but named as what holds the lock');
-	$node->safe_psql('photos', q{ALTER TABLE asset RESET (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor, autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)});
+	like($err, qr/^ERROR:  55P03: .*(autovacuum worker|application "", user "", active), ShareUpdateExclusiveLock on table "asset"/ms,
+		'it is no client, but named as what holds the lock');
+	$node->safe_psql('photos', q{ALTER TABLE asset RESET (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor,
+	  autovacuum_vacuum_cost_delay, autovacuum_vacuum_cost_limit)});
 	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_progress_vacuum});
 	succeeds('then the revert succeeds');
 }
@@ -153,9 +174,12 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 	};
 	$holder->query_safe('BEGIN; REINDEX INDEX asset_pkey;');
 	my ($err, $time) = $took->('500ms');
-	like($err, qr/^ERROR:  55P03: could not read the database within 500 ms\n.*application "holder".*AccessExclusiveLock on index "asset_pkey"/ms, 'an index that is rebuilt: its session is named');
+	like($err,
+		qr/^ERROR:  55P03: could not read the database within 500 ms\n.*application "holder".*AccessExclusiveLock on index "asset_pkey"/ms,
+		'an index that is rebuilt: its session is named');
 	cmp_ok($time, '<', 4, 'in time');
-	$holder->query_safe('ROLLBACK; CREATE SCHEMA own; CREATE TABLE own.kid () INHERITS (asset); CREATE TABLE own.follower (p uuid REFERENCES person (id) ON DELETE CASCADE);');
+	$holder->query_safe('ROLLBACK; CREATE SCHEMA own; CREATE TABLE own.kid () INHERITS (asset);
+	  CREATE TABLE own.follower (p uuid REFERENCES person (id) ON DELETE CASCADE);');
 	$holder->query_safe('BEGIN; LOCK TABLE own.kid IN ACCESS EXCLUSIVE MODE;');
 	($err, $time) = $took->('500ms');
 	like($err, qr/^ERROR:  55P03: .*application "holder"/ms, 'a child table elsewhere that is locked: its session is named');
@@ -184,17 +208,21 @@ SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExc
 
 # Who changes the catalog needs no lock on a table (for rights on a table, only up to PostgreSQL 17). That shows only when a step
 # meets it: an error like that of any lock.
-for my $case ([ 'a table', 'GRANT SELECT ON user_group TO pg_monitor' ], [ 'a function', 'GRANT EXECUTE ON FUNCTION library_after_insert() TO pg_monitor' ])
+for my $case (
+	[ 'a table', 'GRANT SELECT ON user_group TO pg_monitor' ],
+	[ 'a function', 'GRANT EXECUTE ON FUNCTION library_after_insert() TO pg_monitor' ])
 {
 	my ($what, $statement) = @$case;
 	my $granter = client('photos', 'granter');
 	$granter->query_safe("BEGIN; $statement;");
 	my ($out, $text) = ('', '');
 	my $reverter = start_session($node, 'photos', 'reverter', \$out, \$text, token(), $ignore, 'BEGIN', 'SELECT gallery_revert()', 'ROLLBACK');
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'reverter' AND wait_event_type IN ('Lock', 'Extension')}), "rights on $what are granted meanwhile");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	    WHERE application_name = 'reverter' AND wait_event_type IN ('Lock', 'Extension')}), "rights on $what are granted meanwhile");
 	$granter->query_safe('COMMIT;');
 	$reverter->finish;
-	like($text, qr/^ERROR:  55P03: another session got in the way of a step$|^NOTICE:  00000: revert-to-immich: cleanup finished/m, 'which is no internal error');
+	like($text, qr/^ERROR:  55P03: another session got in the way of a step$|^NOTICE:  00000: revert-to-immich: cleanup finished/m,
+		'which is no internal error');
 	$granter->query_safe($statement =~ s/GRANT/REVOKE/r =~ s/ TO / FROM /r);
 	$granter->quit;
 	succeeds('and the next try succeeds');
@@ -208,7 +236,8 @@ sub meanwhile
 	$rival->query_safe("BEGIN; LOCK TABLE album IN ROW EXCLUSIVE MODE; $first");
 	my ($out, $err) = ('', '');
 	my $one = start_session($node, $database, 'one', \$out, \$err, token(), $ignore, q{SET gallery.revert_lock_timeout = '20s'}, $statement);
-	my $waits = $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'one' AND wait_event_type = 'Extension'});
+	my $waits = $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	  WHERE application_name = 'one' AND wait_event_type = 'Extension'});
 	$then->($rival);
 	$one->finish;
 	$rival->quit;
@@ -230,9 +259,11 @@ for my $case ([ 'a session', '', 'COMMIT;' ], [ 'a prepared transaction', q{PREP
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE reverted TEMPLATE photos');
 	revert($node, 'reverted');
-	$node->safe_psql('reverted', q{UPDATE kysely_migrations SET timestamp = '2027-01-01T00:00:00.000Z' WHERE name = (SELECT min(name) FROM kysely_migrations)});
+	$node->safe_psql('reverted', q{UPDATE kysely_migrations SET timestamp = '2027-01-01T00:00:00.000Z'
+	  WHERE name = (SELECT min(name) FROM kysely_migrations)});
 	my ($waits, $out, $err) = meanwhile('reverted', 'SELECT immich_repair_migration_order()', '', sub {
-		$_[0]->query_safe(q{CREATE TABLE user_group (id uuid, name text); INSERT INTO kysely_migrations VALUES ('1774300000000-CreateUserGroupTables', '2026-12-01T00:00:00.000Z'); COMMIT;});
+		$_[0]->query_safe(q{CREATE TABLE user_group (id uuid, name text);
+		  INSERT INTO kysely_migrations VALUES ('1774300000000-CreateUserGroupTables', '2026-12-01T00:00:00.000Z'); COMMIT;});
 	});
 	ok($waits, 'a repair waits');
 	like($err, qr/^ERROR:  55000: this is a Gallery database$/m, 'and refuses what has become a Gallery meanwhile');
@@ -244,7 +275,8 @@ for my $case ([ 'a session', '', 'COMMIT;' ], [ 'a prepared transaction', q{PREP
 {
 	gallery($node, 'newer', '--generation', 'v5.8');
 	$node->safe_psql('newer', 'DELETE FROM asset_favorite');
-	my $new = q{ALTER TABLE asset_favorite RENAME TO o; CREATE TABLE asset_favorite (LIKE o INCLUDING ALL); SET LOCAL client_min_messages = error; DROP TABLE o CASCADE; COMMIT;
+	my $new = q{ALTER TABLE asset_favorite RENAME TO o; CREATE TABLE asset_favorite (LIKE o INCLUDING ALL);
+SET LOCAL client_min_messages = error; DROP TABLE o CASCADE; COMMIT;
 BEGIN; INSERT INTO asset_favorite ("assetId", "userId") SELECT id, "ownerId" FROM asset ORDER BY id LIMIT 3;};
 	my ($waits, $out, $err) = meanwhile('newer', 'SELECT gallery_revert()', '', sub {
 		my ($rival) = @_;
@@ -254,6 +286,7 @@ BEGIN; INSERT INTO asset_favorite ("assetId", "userId") SELECT id, "ownerId" FRO
 	});
 	ok($waits, 'a revert waits');
 	like($out, qr/^v3\.3\.5$/m, 'and succeeds') or diag $err;
-	is($node->safe_psql('newer', 'SELECT count(*) FROM asset WHERE "isFavorite"'), '3', 'the favourites that were added to a table made meanwhile are there');
+	is($node->safe_psql('newer', 'SELECT count(*) FROM asset WHERE "isFavorite"'), '3',
+		'the favourites that were added to a table made meanwhile are there');
 }
 done_testing();

@@ -76,7 +76,8 @@ my @boundaries = grep { $_->[1] <= 1 } @points;
 my @steps = grep { $_->[1] == 1 && $_->[3] =~ /^(DROP|ALTER|DELETE|UPDATE)/ } @points;
 my @inside = grep { $_->[1] > 1 } @points;
 my $commit = @points + 1;
-cmp_ok(scalar @steps, '>=', 40, scalar(@points) . ' points, ' . scalar(@boundaries) . ' boundaries of statements, ' . scalar(@steps) . ' boundaries of steps');
+cmp_ok(scalar @steps, '>=', 40,
+	scalar(@points) . ' points, ' . scalar(@boundaries) . ' boundaries of statements, ' . scalar(@steps) . ' boundaries of steps');
 is($points[-1][0], scalar @points, 'no point was missed');
 
 # Numbers of the given points, and of every n-th of those inside of statements.
@@ -98,10 +99,12 @@ sub many
 	{
 		my ($begin, $end) = $transaction ? ('BEGIN;', 'ROLLBACK;') : ('', '');
 		my $script = token() . "\n\\set ON_ERROR_STOP 0\n";
-		$script .= 'SELECT FROM ' . $arm->($_) . ";\n$begin\nSELECT gallery_revert();\n\\set code :SQLSTATE\n\\set text :LAST_ERROR_MESSAGE\n$end\n"
+		$script .= 'SELECT FROM ' . $arm->($_) . ";\n$begin\nSELECT gallery_revert();\n"
+		  . "\\set code :SQLSTATE\n\\set text :LAST_ERROR_MESSAGE\n$end\n"
 		  . "SELECT concat_ws('|', $_, :'code', test.fingerprint(), test.session(), :'text');\n" foreach @batch;
 		my ($out, $err) = ('', '');
-		IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('photos') ], '<', \$script, '>', \$out, '2>', \$err, IPC::Run::timeout(600));
+		IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('photos') ],
+			'<', \$script, '>', \$out, '2>', \$err, IPC::Run::timeout(600));
 		my @lines = grep { /^\d+\|/ } split /\n/, $out;
 		push @wrong, scalar(@batch) . ' tries, ' . scalar(@lines) . ' results: ' . substr $err, -2000 if @lines != @batch;
 		for (@lines)
@@ -117,7 +120,9 @@ sub many
 }
 
 # The message too: it must come out as it went in, from wherever it was raised.
-for my $fault ([ error => '58030', 'injected fault', 12, @boundaries, [$commit] ], [ cancel => '57014', 'canceling statement due to user request', 30, @steps ])
+for my $fault (
+	[ error => '58030', 'injected fault', 12, @boundaries, [$commit] ],
+	[ cancel => '57014', 'canceling statement due to user request', 30, @steps ])
 {
 	my ($action, $code, $message, $every, @chosen) = @$fault;
 	my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, numbers($every, @chosen));
@@ -136,9 +141,11 @@ BEGIN;}, after => "ROLLBACK;\n\\o\nSELECT test.allocations(0);");
 	my $stride = $all ? 11 : int($counted / 120);
 	my ($hit, @wrong) = many(sub { "test.allocations($_[0])" }, 1, map { 1 + $_ * $stride } 0 .. int(($counted - 1) / $stride));
 	my $done = grep { $_->[1] eq '00000' } @$hit;
-	push @wrong, map { "allocation $_->[0]: SQLSTATE $_->[1] $_->[2]" } grep { $_->[1] !~ /^(53200|22021|22023|00000)$/ && $_->[2] !~ /^could not compute MD5 hash: / } @$hit;
+	push @wrong, map { "allocation $_->[0]: SQLSTATE $_->[1] $_->[2]" }
+		grep { $_->[1] !~ /^(53200|22021|22023|00000)$/ && $_->[2] !~ /^could not compute MD5 hash: / } @$hit;
 	push @wrong, "$done of " . @$hit . ' did not fail' if $done * 5 > @$hit;
-	is(join("\n", @wrong), '', 'no memory at ' . (@$hit - $done) . " allocations, $done that nobody missed: a clean error, everything as before, the next try succeeds");
+	is(join("\n", @wrong), '', 'no memory at ' . (@$hit - $done) . " allocations, $done that nobody missed: "
+		  . 'a clean error, everything as before, the next try succeeds');
 }
 
 # Faults that end the session or the server. Every other boundary of a step, and a sample of the points inside.
@@ -189,7 +196,8 @@ sub wait_for_server
 		push @wrong, "state after $number" if !unchanged();
 		push @wrong, "next try after $number" if !succeeds();
 	}
-	is(join("\n", @wrong), '', 'SIGKILL to the backend at ' . @numbers . ' points: the server recovers, everything as before, the next try succeeds');
+	is(join("\n", @wrong), '',
+		'SIGKILL to the backend at ' . @numbers . ' points: the server recovers, everything as before, the next try succeeds');
 }
 
 # The whole server stops at once, as by pg_ctl stop -m immediate or a loss of power.
@@ -233,13 +241,16 @@ sub crash
 		for my $begin ('BEGIN;', 'SET client_connection_check_interval = 50;')
 		{
 			write_file($script, token() . "$begin\nSELECT test.fault('wait', $number);\nSELECT gallery_revert();\n");
-			my $client = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr('photos') . ' application_name=lost', '-f', $script ], '<', \undef, '>&', \my $out);
+			my $client = IPC::Run::start(
+				[ 'psql', '-X', '-d', $node->connstr('photos') . ' application_name=lost', '-f', $script ],
+				'<', \undef, '>&', \my $out);
 			push @wrong, "point $number was not reached" if !$node->poll_query_until('photos',
 				q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'lost' AND query LIKE '%gallery_revert%' AND state = 'active'});
 			usleep(500_000);
 			$client->kill_kill(grace => 0);
 			$client->finish;
-			push @wrong, "the session stays after $number" if !$node->poll_query_until('photos', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'lost'});
+			push @wrong, "the session stays after $number"
+				if !$node->poll_query_until('photos', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'lost'});
 			push @wrong, "rows after $number" if $node->safe_psql('photos', 'SELECT test.fingerprint()') ne $fingerprint;
 		}
 	}
@@ -252,7 +263,8 @@ sub crash
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE big TEMPLATE photos');
 	# Enough audit rows for new pages.
-	$node->safe_psql('big', q{INSERT INTO person ("ownerId", name, type, species) SELECT u.id, 'Rex', 'pet', 'dog' FROM (SELECT id FROM "user" LIMIT 1) u, generate_series(1, 20000)});
+	$node->safe_psql('big', q{INSERT INTO person ("ownerId", name, type, species)
+	  SELECT u.id, 'Rex', 'pet', 'dog' FROM (SELECT id FROM "user" LIMIT 1) u, generate_series(1, 20000)});
 	my $big = state_of($node, 'big');
 	write_file($full, '/base/');
 	my ($status, undef, $err) = revert($node, 'big');

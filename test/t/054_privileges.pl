@@ -9,13 +9,17 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('privileges');
-$node->safe_psql('postgres', 'CREATE ROLE immich LOGIN; CREATE ROLE member LOGIN IN ROLE immich; CREATE ROLE distant LOGIN NOINHERIT IN ROLE immich;'
-	  . 'CREATE ROLE guest LOGIN; CREATE ROLE reader LOGIN IN ROLE pg_read_all_data, pg_monitor; CREATE ROLE writer LOGIN IN ROLE pg_write_all_data; CREATE ROLE creator LOGIN CREATEROLE CREATEDB;');
+$node->safe_psql('postgres', 'CREATE ROLE immich LOGIN; CREATE ROLE member LOGIN IN ROLE immich;
+  CREATE ROLE distant LOGIN NOINHERIT IN ROLE immich; CREATE ROLE guest LOGIN;
+  CREATE ROLE reader LOGIN IN ROLE pg_read_all_data, pg_monitor; CREATE ROLE writer LOGIN IN ROLE pg_write_all_data;
+  CREATE ROLE creator LOGIN CREATEROLE CREATEDB;');
 gallery($node, 'photos');
 # As on many installations: Immich's role owns the database and everything in it, but is no superuser; the administrator has installed
 # the extension and lets that role use it.
 $node->safe_psql('photos', 'ALTER DATABASE photos OWNER TO immich; ALTER SCHEMA public OWNER TO immich; ' . owned_by('immich'));
-my @functions = split /\n/, $node->safe_psql('photos', q{SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'gallery_revert' ORDER BY 1});
+my @functions = split /\n/, $node->safe_psql('photos', q{SELECT p.oid::regprocedure
+  FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE e.extname = 'gallery_revert' ORDER BY 1});
 cmp_ok(scalar @functions, '>=', 4, scalar(@functions) . ' functions');
 
 # PUBLIC may call none of them, the owner of the database neither, until it is granted.
@@ -41,29 +45,38 @@ for my $user (qw(guest reader writer creator))
 	unlike($err, qr/XX000/, "$user: no internal error");
 }
 my (undef, undef, $err) = revert($node, 'photos', user => 'reader');
-like($err, qr/^ERROR:  42501: role "reader" does not own this Immich and may not act as its owner\n.*table "\w+" belongs to "immich".*^HINT:  .*SET ROLE immich;/ms, 'what is missing, and the way out');
+like($err,
+	qr/^ERROR:  42501: role "reader" does not own this Immich and may not act as its owner
+.*table "\w+" belongs to "immich".*^HINT:  .*SET ROLE immich;/ms, 'what is missing, and the way out');
 (undef, undef, $err) = revert($node, 'photos', user => 'distant');
 like($err, qr/^ERROR:  42501: /m, 'a member that does not inherit: refused as it is');
 is(state_of($node, 'photos') eq $before, 1, 'after all of that the database is as before');
 
 # Those who may.
-for my $case ([ immich => '' ], [ member => '' ], [ distant => 'SET ROLE immich;' ], [ '' => '' ], [ '' => 'SET ROLE immich;' ], [ '' => 'SET SESSION AUTHORIZATION immich;' ])
+for my $case (
+	[ immich => '' ], [ member => '' ], [ distant => 'SET ROLE immich;' ],
+	[ '' => '' ], [ '' => 'SET ROLE immich;' ], [ '' => 'SET SESSION AUTHORIZATION immich;' ])
 {
 	my ($user, $first) = @$case;
 	my $who = ($user || 'superuser') . ($first ? " after $first" : '');
-	my ($status, $tag, $text) = revert($node, 'photos', user => $user, before => "$first BEGIN;", after => 'SELECT current_user, session_user; ROLLBACK;');
+	my ($status, $tag, $text) = revert($node, 'photos', user => $user,
+		before => "$first BEGIN;", after => 'SELECT current_user, session_user; ROLLBACK;');
 	like($tag, qr/^v2\.7\.5$/m, "$who: succeeds") or diag $text;
 	like($tag, qr/^immich\|/m, "$who: the role is as it was") if $first;
 }
 
 # Row security of the owner's own: never rows left behind unseen.
-$node->safe_psql('photos', 'ALTER TABLE person ENABLE ROW LEVEL SECURITY; ALTER TABLE person FORCE ROW LEVEL SECURITY; CREATE POLICY hides ON person USING (false);');
+$node->safe_psql('photos', 'ALTER TABLE person ENABLE ROW LEVEL SECURITY; ALTER TABLE person FORCE ROW LEVEL SECURITY;
+  CREATE POLICY hides ON person USING (false);');
 (undef, undef, $err) = revert($node, 'photos', user => 'immich', before => 'BEGIN;', after => 'ROLLBACK;');
 like($err, qr/^ERROR:  42501: .*row-level security/m, 'a policy that hides rows from the owner: refused');
-$node->safe_psql('photos', 'DROP POLICY hides ON person; ALTER TABLE person NO FORCE ROW LEVEL SECURITY; ALTER TABLE person DISABLE ROW LEVEL SECURITY;');
+$node->safe_psql('photos', 'DROP POLICY hides ON person;
+  ALTER TABLE person NO FORCE ROW LEVEL SECURITY; ALTER TABLE person DISABLE ROW LEVEL SECURITY;');
 
 # One thing that is somebody else's is enough.
-for my $case ([ 'ALTER TABLE user_group OWNER TO guest', 'table "user_group" belongs to "guest"' ], [ 'ALTER TABLE asset OWNER TO guest', 'table "asset" belongs to "guest"' ],
+for my $case (
+	[ 'ALTER TABLE user_group OWNER TO guest', 'table "user_group" belongs to "guest"' ],
+	[ 'ALTER TABLE asset OWNER TO guest', 'table "asset" belongs to "guest"' ],
 	[ 'ALTER FUNCTION library_after_insert() OWNER TO guest', 'function "library_after_insert\(\)" belongs to "guest"' ])
 {
 	my ($sql, $text) = @$case;
@@ -76,12 +89,16 @@ for my $case ([ 'ALTER TABLE user_group OWNER TO guest', 'table "user_group" bel
 # A superuser runs what the owner has planted with the owner's rights.
 {
 	my $escalate = q{CREATE FUNCTION own() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN ALTER ROLE immich SUPERUSER; RETURN NULL; END $f$};
-	$node->safe_psql('photos', "SET SESSION AUTHORIZATION immich; $escalate; CREATE TRIGGER own AFTER DELETE ON kysely_migrations FOR EACH STATEMENT EXECUTE FUNCTION own();");
+	$node->safe_psql('photos', "SET SESSION AUTHORIZATION immich; $escalate;
+	  CREATE TRIGGER own AFTER DELETE ON kysely_migrations FOR EACH STATEMENT EXECUTE FUNCTION own();");
 	(undef, undef, $err) = revert($node, 'photos');
-	like($err, qr/^ERROR:  42501: must be superuser to alter superuser|^ERROR:  42501: permission denied to alter role/m, 'a trigger of the owner: not with the rights of a superuser');
+	like($err, qr/^ERROR:  42501: must be superuser to alter superuser|^ERROR:  42501: permission denied to alter role/m,
+		'a trigger of the owner: not with the rights of a superuser');
 	$node->safe_psql('photos', 'DROP TRIGGER own ON kysely_migrations; DROP FUNCTION own();');
-	$node->safe_psql('photos', q{SET SESSION AUTHORIZATION immich; CREATE FUNCTION own(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
-  IF current_user <> 'immich' THEN RAISE EXCEPTION 'run as %', current_user; END IF; RETURN 1; END $f$; CREATE INDEX own ON kysely_migrations (own(name));});
+	$node->safe_psql('photos', q{SET SESSION AUTHORIZATION immich;
+CREATE FUNCTION own(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
+  IF current_user <> 'immich' THEN RAISE EXCEPTION 'run as %', current_user; END IF; RETURN 1; END $f$;
+CREATE INDEX own ON kysely_migrations (own(name));});
 	for my $function (qw(gallery_revert_status gallery_revert_plan gallery_revert_check immich_inventory immich_recovery_advice))
 	{
 		(my $code, undef, $err) = $node->psql('photos', "SELECT * FROM $function()");
@@ -114,25 +131,37 @@ $node->safe_psql('postgres', 'CREATE DATABASE planted OWNER immich');
 $node->safe_psql('planted', 'ALTER SCHEMA public OWNER TO immich');
 my $planted = sub { my ($sql) = @_; return ($node->psql('planted', $sql, connstr => $node->connstr('planted') . ' user=immich'))[0] };
 isnt($planted->('CREATE EXTENSION gallery_revert'), 0, 'the owner of the database cannot install it');
-my @plants = ('CREATE FUNCTION public.gallery_revert() RETURNS text LANGUAGE sql AS $$ SELECT current_user::text $$', 'CREATE FUNCTION public.gallery_revert_plan(OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT statement text) RETURNS SETOF record LANGUAGE sql AS $$ SELECT 1, NULL::text, NULL::text, NULL::text, NULL::text, 1::bigint, NULL::text $$');
+my @plants = (
+	'CREATE FUNCTION public.gallery_revert() RETURNS text LANGUAGE sql AS $$ SELECT current_user::text $$',
+	'CREATE FUNCTION public.gallery_revert_plan(OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text,
+	   OUT rows bigint, OUT statement text) RETURNS SETOF record LANGUAGE sql
+	   AS $$ SELECT 1, NULL::text, NULL::text, NULL::text, NULL::text, 1::bigint, NULL::text $$');
 for my $plant (@plants)
 {
 	is($planted->($plant), 0, 'a function is planted');
 	my ($rc, undef, $text) = $node->psql('planted', 'CREATE EXTENSION gallery_revert');
-	like($text, qr/ERROR:  function "?gallery_revert\w*"? already exists with same argument types|is not a member of extension/, 'the installation fails and says why');
+	like($text, qr/ERROR:  function "?gallery_revert\w*"? already exists with same argument types|is not a member of extension/,
+		'the installation fails and says why');
 	is($node->safe_psql('planted', q{SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert'}), '0', 'nothing is installed');
 	$planted->($plant =~ /FUNCTION (\S+?)\(/ ? "DROP FUNCTION $1" : '');
 }
 # Types, operators and functions of the server's names in the schema of the extension, planted before a superuser installs it.
-$planted->(q{CREATE TYPE public.text AS (x int); CREATE DOMAIN public.integer AS varchar; CREATE FUNCTION public.revoke() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER DATABASE planted SET search_path = public, pg_catalog;});
+$planted->(q{CREATE TYPE public.text AS (x int); CREATE DOMAIN public.integer AS varchar;
+  CREATE FUNCTION public.revoke() RETURNS int LANGUAGE sql AS 'SELECT 1';
+  ALTER DATABASE planted SET search_path = public, pg_catalog;});
 $node->safe_psql('planted', 'CREATE EXTENSION gallery_revert');
-is($node->safe_psql('planted', q{SET search_path = pg_catalog; SELECT count(*) FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid
-  WHERE e.extname = 'gallery_revert' AND (EXISTS (SELECT FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) t JOIN pg_type y ON y.oid = t WHERE y.typnamespace <> 'pg_catalog'::regnamespace)
-    OR p.proowner <> 10 OR p.prosecdef OR p.proconfig::text NOT LIKE '%pg_catalog, pg_temp%')}), '0', 'planted types are not used, every function is the installer\'s, with a search path and no more rights');
+is($node->safe_psql('planted', q{SET search_path = pg_catalog; SELECT count(*)
+  FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE e.extname = 'gallery_revert' AND (EXISTS (
+      SELECT FROM unnest(coalesce(p.proallargtypes, p.proargtypes::oid[]) || p.prorettype) t JOIN pg_type y ON y.oid = t
+      WHERE y.typnamespace <> 'pg_catalog'::regnamespace)
+    OR p.proowner <> 10 OR p.prosecdef OR p.proconfig::text NOT LIKE '%pg_catalog, pg_temp%')}), '0',
+	'planted types are not used, every function is the installer\'s, with a search path and no more rights');
 
 # For good, by the owner.
 my (undef, $tag) = revert($node, 'photos', user => 'immich');
 is($tag, 'v2.7.5', 'the owner reverts for good');
 is($node->safe_psql('photos', 'SELECT product FROM gallery_revert_status()'), 'immich', 'to Immich');
-is($node->safe_psql('photos', q{SELECT count(*) FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_get_userbyid(relowner) <> 'immich'}), '0', 'and owns what is left');
+is($node->safe_psql('photos', q{SELECT count(*) FROM pg_class c
+  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_get_userbyid(relowner) <> 'immich'}), '0', 'and owns what is left');
 done_testing();

@@ -79,14 +79,17 @@ for my $round (1 .. $calls)
 {
 	$script .= $always . ($round % 10 == 0 ? $sometimes : '') . "ROLLBACK;\n";
 	# What the undone reverts leave in the catalogs makes them slow, not large in memory.
-	$script .= "VACUUM pg_catalog.pg_attribute, pg_catalog.pg_class, pg_catalog.pg_depend, pg_catalog.pg_constraint;\n" if $round % $first == 0;
+	$script .= "VACUUM pg_catalog.pg_attribute, pg_catalog.pg_class, pg_catalog.pg_depend, pg_catalog.pg_constraint;\n"
+		if $round % $first == 0;
 	$script .= "\\o\nSELECT $round, contexts, process FROM test.memory();\n\\o /dev/null\n" if $mark{$round};
 }
 my ($out, $err) = ('', '');
 # A file, because psql stops reading at the first error.
 my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 append_to_file($file, $script);
-ok(IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('photos'), '-f', $file ], '<', \undef, '>', \$out, '2>', \$err), "$calls rounds") or diag $err;
+ok(IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-d', $node->connstr('photos'), '-f', $file ], '<', \undef, '>', \$out, '2>', \$err),
+	"$calls rounds")
+	or diag $err;
 my %memory = map { /^(\d+)\|(\d+)\|(\d+)$/ ? ($1 => [ $2, $3 ]) : () } split /\n/, $out;
 note sprintf 'after %6d rounds: %9d bytes in contexts, %9d bytes of the process', $_, @{ $memory{$_} } foreach @marks;
 # The C library takes memory from the kernel in steps, up to a megabyte at once.

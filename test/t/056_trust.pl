@@ -56,7 +56,8 @@ my @calls = (
 	[ repair => 'SELECT immich_repair_migration_order();' ]);
 
 # All settings of the session but the token, which the calls set themselves; one text a line.
-my $settings = q(SELECT name || '=' || pg_catalog.translate(setting, E'\\n|', '  ') FROM pg_catalog.pg_settings WHERE name <> 'gallery.revert_token' ORDER BY name;);
+my $settings = q(SELECT name || '=' || pg_catalog.translate(setting, E'\\n|', '  ') FROM pg_catalog.pg_settings
+  WHERE name <> 'gallery.revert_token' ORDER BY name;);
 
 my %base = (
 	'Immich' => [ '--generation', 'v4.57', '--product', 'immich' ],
@@ -75,7 +76,8 @@ sub plant
 	my $author = $option{as};
 	gallery($node, $database, @{ $base{ $option{base} } });
 	my $owner = $option{owner} // 'immich';
-	$node->safe_psql($database, "$trap GRANT CREATE ON SCHEMA public TO mallory;" . ($owner eq 'immich' ? "ALTER SCHEMA public OWNER TO immich; " . owned_by('immich') : '')
+	my $to_immich = $owner eq 'immich' ? "ALTER SCHEMA public OWNER TO immich; " . owned_by('immich') : '';
+	$node->safe_psql($database, "$trap GRANT CREATE ON SCHEMA public TO mallory;" . $to_immich
 		  . ($option{before} // ''));
 	my ($rc, undef, $err) = $node->psql($database, $sql, connstr => $node->connstr($database) . " user=$author", on_error_stop => 1);
 	die "$what: could not be planted: $err" if $rc && !$option{refused};
@@ -125,16 +127,22 @@ sub hooks
 	return (
 		[ 'the predicate of an index', "$int CREATE INDEX evil ON public.%t (%c) WHERE public.evil('x') = 1;" ],
 		[ 'the expression of an index', "$int CREATE INDEX evil ON public.%t ((public.evil('x') + length(%c)));" ],
-		[ 'a statistics object', "$int CREATE STATISTICS public.evil_statistics ON (public.evil('x') + length(%c)), (public.evil(%c)) FROM public.%t; ANALYZE public.%t;" ],
+		[ 'a statistics object', "$int CREATE STATISTICS public.evil_statistics"
+			  . " ON (public.evil('x') + length(%c)), (public.evil(%c)) FROM public.%t; ANALYZE public.%t;" ],
 		[ 'a default', "$int ALTER TABLE public.%t ADD evil int DEFAULT public.evil('x');" ],
 		[ 'a generated column', "$int ALTER TABLE public.%t ADD evil int GENERATED ALWAYS AS (public.evil('x') + public.evil(%c)) STORED;" ],
 		[ 'a check constraint', "$int ALTER TABLE public.%t ADD CONSTRAINT evil CHECK (public.evil('x') + public.evil(%c) = 2);" ],
-		[ 'a domain', "$int CREATE DOMAIN public.evil_domain AS text CHECK (public.evil(VALUE) = 1); ALTER TABLE public.%t ADD evil public.evil_domain DEFAULT 'x';" ],
-		[ 'a policy', "$int CREATE POLICY evil ON public.%t USING (public.evil('x') + public.evil(%c) = 2); ALTER TABLE public.%t ENABLE ROW LEVEL SECURITY; ALTER TABLE public.%t FORCE ROW LEVEL SECURITY;" ],
+		[ 'a domain', "$int CREATE DOMAIN public.evil_domain AS text CHECK (public.evil(VALUE) = 1);"
+			  . " ALTER TABLE public.%t ADD evil public.evil_domain DEFAULT 'x';" ],
+		[ 'a policy', "$int CREATE POLICY evil ON public.%t USING (public.evil('x') + public.evil(%c) = 2);"
+			  . ' ALTER TABLE public.%t ENABLE ROW LEVEL SECURITY; ALTER TABLE public.%t FORCE ROW LEVEL SECURITY;' ],
 		[ 'a rule', "$int CREATE RULE evil AS ON DELETE TO public.%t WHERE public.evil('x') + public.evil(OLD.%c) = 0 DO INSTEAD NOTHING;" ],
-		[ 'a trigger before each row', "$trigger CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON public.%t FOR EACH ROW EXECUTE FUNCTION public.evil();" ],
-		[ 'a trigger after a statement', "$trigger CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t FOR EACH STATEMENT EXECUTE FUNCTION public.evil();" ],
-		[ 'a deferred trigger', "$trigger CREATE CONSTRAINT TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.evil();" ]);
+		[ 'a trigger before each row', "$trigger CREATE TRIGGER evil BEFORE INSERT OR UPDATE OR DELETE ON public.%t"
+			  . ' FOR EACH ROW EXECUTE FUNCTION public.evil();' ],
+		[ 'a trigger after a statement', "$trigger CREATE TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t"
+			  . ' FOR EACH STATEMENT EXECUTE FUNCTION public.evil();' ],
+		[ 'a deferred trigger', "$trigger CREATE CONSTRAINT TRIGGER evil AFTER INSERT OR UPDATE OR DELETE ON public.%t"
+			  . ' DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.evil();' ]);
 }
 
 # Tables by whose names the extension could be made to look at them, with rows that claim what the attacker likes.
@@ -143,7 +151,8 @@ my %bait = (
 	asset_favorite => q(CREATE TABLE public.asset_favorite ("assetId" uuid, "userId" uuid, name text);),
 	pet_search => q(CREATE TABLE public.pet_search ("faceId" uuid, species text, name text);),
 	gallery_migrations_lock => q(CREATE TABLE public.gallery_migrations_lock (id text, is_locked int, name text);));
-my $claims = q(INSERT INTO public.gallery_migrations (name, "timestamp") VALUES ('1794000000000-AddAssetFavoriteTables', '2026-01-01T00:00:00.000Z'),
+my $claims = q(INSERT INTO public.gallery_migrations (name, "timestamp") VALUES
+  ('1794000000000-AddAssetFavoriteTables', '2026-01-01T00:00:00.000Z'),
   ('1785000000000-CreatePetSearchTable', '2026-01-01T00:00:00.000Z'), ('1772782339000-AddPetDetectionColumns', '2026-01-01T00:00:00.000Z');
   CREATE TABLE public.asset_favorite ("assetId" uuid, "userId" uuid););
 
@@ -165,26 +174,38 @@ foreach my $owner ('immich', 'superuser')
 		plant("$table with $hook->[0]", "$bait{$table} $sql", %as, base => 'Gallery v4.57');
 	}
 	my $text = evil('mallory', 'evil', '', 'text', q(RETURN '1794000000000-AddAssetFavoriteTables';));
-	plant('a view', qq($text CREATE VIEW public.gallery_migrations AS SELECT public.evil() AS name, '2026-01-01T00:00:00.000Z'::text AS "timestamp";), %as, base => 'Immich');
-	plant('a view of a table that comes later', qq($text CREATE VIEW public.person_user AS SELECT public.evil() AS name;), %as, base => 'Gallery v4.57');
-	plant('a materialized view', qq($text CREATE MATERIALIZED VIEW public.gallery_migrations AS SELECT public.evil() AS name, ''::text AS "timestamp"; CREATE INDEX ON public.gallery_migrations (name);),
+	plant('a view', qq($text CREATE VIEW public.gallery_migrations AS
+		SELECT public.evil() AS name, '2026-01-01T00:00:00.000Z'::text AS "timestamp";), %as, base => 'Immich');
+	plant('a view of a table that comes later', qq($text CREATE VIEW public.person_user AS SELECT public.evil() AS name;),
+		%as, base => 'Gallery v4.57');
+	plant('a materialized view', qq($text CREATE MATERIALIZED VIEW public.gallery_migrations AS
+		SELECT public.evil() AS name, ''::text AS "timestamp"; CREATE INDEX ON public.gallery_migrations (name);),
 		%as, base => 'Immich');
 	my $of_text = evil('mallory', 'evil', 'text', 'text', 'RETURN $1;');
-	plant('a partitioned table', qq($of_text CREATE TABLE public.gallery_migrations (name text, "timestamp" text) PARTITION BY LIST (public.evil(name)); CREATE TABLE public.p PARTITION OF public.gallery_migrations DEFAULT;
-	  INSERT INTO public.gallery_migrations VALUES ('1794000000000-AddAssetFavoriteTables', '2026-01-01T00:00:00.000Z');), %as, base => 'Immich');
+	plant('a partitioned table', qq($of_text
+	  CREATE TABLE public.gallery_migrations (name text, "timestamp" text) PARTITION BY LIST (public.evil(name));
+	  CREATE TABLE public.p PARTITION OF public.gallery_migrations DEFAULT;
+	  INSERT INTO public.gallery_migrations VALUES ('1794000000000-AddAssetFavoriteTables', '2026-01-01T00:00:00.000Z');),
+		%as, base => 'Immich');
 	my $int_of_name = evil('mallory', 'evil', 'name', 'name', 'RETURN $1;');
 	plant('a column of a type of his own, with a cast to text',
-		'CREATE TYPE public.label AS (t text); ' . evil('mallory', 'evil', 'public.label', 'text', q(RETURN 'x';)) . 'CREATE CAST (public.label AS text) WITH FUNCTION public.evil(public.label);'
+		'CREATE TYPE public.label AS (t text); ' . evil('mallory', 'evil', 'public.label', 'text', q(RETURN 'x';))
+		  . 'CREATE CAST (public.label AS text) WITH FUNCTION public.evil(public.label);'
 		  . 'CREATE TABLE public.gallery_migrations (name public.label, "timestamp" public.label);', %as, base => 'Immich');
-	plant('a collation on a column', 'CREATE COLLATION public.c (provider = icu, locale = \'en\', deterministic = false); CREATE TABLE public.gallery_migrations (name text COLLATE public.c, "timestamp" text);',
+	plant('a collation on a column', q(CREATE COLLATION public.c (provider = icu, locale = 'en', deterministic = false);
+	  CREATE TABLE public.gallery_migrations (name text COLLATE public.c, "timestamp" text);),
 		%as, base => 'Immich');
-	plant('a sequence and an index of known names', 'CREATE SEQUENCE public.shared_space; CREATE TABLE public.t (name text); CREATE INDEX person_identityId_idx ON public.t (name);', %as, base => 'Immich');
+	plant('a sequence and an index of known names', 'CREATE SEQUENCE public.shared_space; CREATE TABLE public.t (name text);
+	  CREATE INDEX person_identityId_idx ON public.t (name);', %as, base => 'Immich');
 	# Where Immich's functions look for theirs. What the server has under that name must be what runs.
 	plant('operators and functions as good as the server\'s own',
-		evil('mallory', 'evil_equal', 'varchar, varchar', 'boolean', 'RETURN true;') . evil('mallory', 'evil_concat', 'name, name', 'text', q(RETURN 'x';))
-		  . evil('mallory', 'current_database', '', 'name', q(RETURN 'x';)) . evil('mallory', 'to_char', 'timestamptz, text', 'text', q(RETURN 'x';))
+		evil('mallory', 'evil_equal', 'varchar, varchar', 'boolean', 'RETURN true;')
+		  . evil('mallory', 'evil_concat', 'name, name', 'text', q(RETURN 'x';))
+		  . evil('mallory', 'current_database', '', 'name', q(RETURN 'x';))
+		  . evil('mallory', 'to_char', 'timestamptz, text', 'text', q(RETURN 'x';))
 		  . evil('mallory', 'lower', 'varchar', 'text', q(RETURN 'x';)) . evil('mallory', 'now', '', 'timestamptz', 'RETURN clock_timestamp();')
-		  . evil('mallory', 'unaccent', 'text, text', 'text', 'RETURN $2;') . evil('mallory', 'immich_uuid_v7', 'timestamp', 'uuid', 'RETURN NULL;')
+		  . evil('mallory', 'unaccent', 'text, text', 'text', 'RETURN $2;')
+		  . evil('mallory', 'immich_uuid_v7', 'timestamp', 'uuid', 'RETURN NULL;')
 		  . 'CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.evil_equal);'
 		  . 'CREATE OPERATOR public.|| (LEFTARG = name, RIGHTARG = name, FUNCTION = public.evil_concat);',
 		%as, base => $_) foreach ('Immich', 'Gallery v4.57', 'Gallery v5.9');
@@ -192,20 +213,31 @@ foreach my $owner ('immich', 'superuser')
 		  . evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . 'CREATE INDEX ON evil.kysely_migrations (name) WHERE public.evil(\'x\') = 1;',
 		%as, base => $_, before => 'GRANT CREATE ON DATABASE :"DBNAME" TO mallory;') foreach ('Immich', 'Gallery v5.9');
 	plant('a key that cascades to a table of his own', evil('mallory', 'evil', '', 'trigger', 'RETURN OLD;')
-		  . 'CREATE TABLE public.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE); INSERT INTO public.notes SELECT id FROM public.asset_face;'
+		  . 'CREATE TABLE public.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE);'
+		  . 'INSERT INTO public.notes SELECT id FROM public.asset_face;'
 		  . 'CREATE TRIGGER evil BEFORE DELETE ON public.notes FOR EACH ROW EXECUTE FUNCTION public.evil();',
 		%as, base => 'Gallery v4.57', before => 'GRANT REFERENCES, SELECT ON public.asset_face TO mallory;');
 	plant('a trigger on a table of Immich\'s, where he was granted that', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
 		  . "CREATE TRIGGER evil AFTER DELETE OR UPDATE ON public.$_ FOR EACH STATEMENT EXECUTE FUNCTION public.evil();",
 		%as, base => 'Gallery v4.57', before => "GRANT TRIGGER ON public.$_ TO mallory;") foreach qw(asset_face kysely_migrations person);
 	plant('a function that an index of Immich\'s calls', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;'), %as, base => 'Gallery v4.57',
-		before => "CREATE FUNCTION public.evil(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1'; CREATE INDEX evil ON public.$_ ((public.evil('x') + length(name::text))); ALTER FUNCTION public.evil(text) OWNER TO mallory;")
+		before => "CREATE FUNCTION public.evil(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
+		  CREATE INDEX evil ON public.$_ ((public.evil('x') + length(name::text)));
+		  ALTER FUNCTION public.evil(text) OWNER TO mallory;")
 	  foreach qw(kysely_migrations person);
-	plant('an event trigger', evil('mallory', 'evil', '', 'event_trigger', '') . 'CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION public.evil();', %as, base => 'Gallery v4.57', refused => 1);
-	plant('a foreign table', 'CREATE FOREIGN TABLE public.gallery_migrations (name text, "timestamp" text) SERVER nowhere;', %as, base => 'Immich',
-		before => 'CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw; GRANT USAGE ON FOREIGN SERVER nowhere TO mallory;');
-	plant('a table that inherits from Immich\'s', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . "CREATE INDEX ON public.heir (name) WHERE public.evil('x') = 1;",
-		%as, base => 'Gallery v4.57', before => "CREATE TABLE public.heir () INHERITS (public.$_); ALTER TABLE public.heir OWNER TO mallory;") foreach qw(kysely_migrations person);
+	plant('an event trigger',
+		evil('mallory', 'evil', '', 'event_trigger', '')
+		  . 'CREATE EVENT TRIGGER evil ON ddl_command_start EXECUTE FUNCTION public.evil();',
+		%as, base => 'Gallery v4.57', refused => 1);
+	plant('a foreign table', 'CREATE FOREIGN TABLE public.gallery_migrations (name text, "timestamp" text) SERVER nowhere;',
+		%as, base => 'Immich',
+		before => 'CREATE EXTENSION IF NOT EXISTS postgres_fdw; CREATE SERVER nowhere FOREIGN DATA WRAPPER postgres_fdw;
+		  GRANT USAGE ON FOREIGN SERVER nowhere TO mallory;');
+	plant('a table that inherits from Immich\'s',
+		evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . "CREATE INDEX ON public.heir (name) WHERE public.evil('x') = 1;",
+		%as, base => 'Gallery v4.57',
+		before => "CREATE TABLE public.heir () INHERITS (public.$_); ALTER TABLE public.heir OWNER TO mallory;")
+	  foreach qw(kysely_migrations person);
 }
 
 # What would run at the commit, as whoever commits: a key leads to a table of his, whose triggers queue events for later.
@@ -228,7 +260,9 @@ foreach my $owner ('immich', 'superuser')
 }
 
 # (ii) Immich's owner, who is no superuser: whatever he hangs on Immich's tables runs as him, and leaves nothing behind.
-my %on = (kysely_migrations => 'name', version_history => 'version', person => 'name', asset => '"originalPath"', migration_overrides => 'name');
+my %on = (
+	kysely_migrations => 'name', version_history => 'version', person => 'name',
+	asset => '"originalPath"', migration_overrides => 'name');
 foreach my $table (sort keys %on)
 {
 	my %as = (as => 'immich');
@@ -257,9 +291,12 @@ my $leave = q(
 foreach my $table (sort keys %on)
 {
 	my $planted = join '', map { evil('immich', $_->[0], '', $_->[1], "RETURN $_->[2];") }
-	  ([ 'current_database', 'name', q('x') ], [ 'pg_backend_pid', 'int', 1 ], [ 'now', 'timestamptz', 'clock_timestamp()' ], [ 'pg_get_userbyid', 'name', q('x') ]);
+	  (
+		[ 'current_database', 'name', q('x') ], [ 'pg_backend_pid', 'int', 1 ],
+		[ 'now', 'timestamptz', 'clock_timestamp()' ], [ 'pg_get_userbyid', 'name', q('x') ]);
 	plant("$table with a function that changes settings of the session", evil('immich', 'evil', 'text', 'int', $leave) . $planted
-		  . evil('immich', 'coalesce_text', 'name, text', 'boolean', 'RETURN true;') . 'CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.coalesce_text);'
+		  . evil('immich', 'coalesce_text', 'name, text', 'boolean', 'RETURN true;')
+		  . 'CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.coalesce_text);'
 		  . "CREATE INDEX evil ON public.$table ((public.evil('x') + length($on{$table}::text)));",
 		as => 'immich', base => $_) foreach ('Gallery v4.57', 'Immich');
 }
