@@ -10,8 +10,8 @@ bool may_act_as(Oid role);
 
 /// While it lives, the caller has the rights of `owner` only, as in the server's own maintenance commands: triggers,
 /// policies and functions of indexes are the owner's code, and would otherwise run with all rights that the caller has.
-/// Restricted also where the caller is the owner: a deferred trigger of somebody else's table, which a key leads to, would
-/// run at the commit with his rights. Does nothing for InvalidOid, and for a caller who may not act as the owner.
+/// Restricted also where the caller is the owner: a deferred trigger of somebody else's table, which a key leads to,
+/// would run at the commit with his rights. Does nothing for InvalidOid, and for a caller who may not act as the owner.
 class AsOwner {
 public:
   explicit AsOwner(Oid owner);

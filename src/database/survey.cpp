@@ -14,7 +14,6 @@ extern "C" {
 
 namespace gallery {
 
-using backend::literal;
 using backend::qualified;
 using manifest::Kind;
 

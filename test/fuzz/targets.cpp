@@ -1,10 +1,10 @@
 // What must hold for any text at all.
 #include "targets.hpp"
 
-#include "manifest/manifest.hpp"
 #include "database/definition.hpp"
 #include "database/ledger.hpp"
 #include "database/version.hpp"
+#include "manifest/manifest.hpp"
 
 #include <algorithm>
 #include <array>
