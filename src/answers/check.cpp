@@ -93,7 +93,7 @@ void add_plugin(const backend::Spi &spi, Findings &findings, const Survey &surve
   finding.name = "plugin";
   finding.status = Status::blocked;
   finding.message = "Gallery's plugin \"gallery-core\" is still there, at which Immich stops at start";
-  finding.hint = "Run: DELETE " + from + ";";
+  finding.hint = "Connected as " + quoted(survey.ledger.owner) + " (SET ROLE is not enough), run: DELETE " + from + ";";
   findings.push_back(finding);
 }
 

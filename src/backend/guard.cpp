@@ -51,6 +51,9 @@ char *message_text(const std::string &text) {
   if (text.empty())
     return nullptr;
   char *const copy = pnstrdup(text.data(), text.size());
+  // psql prints messages as they are: a name may not steer the terminal.
+  std::replace_if(
+      copy, copy + strlen(copy), [](unsigned char c) { return (c < ' ' && c != '\n' && c != '\t') || c == 0x7f; }, '?');
   auto const length = static_cast<int>(text.size());
   int const server = GetDatabaseEncoding();
   int const client = pg_get_client_encoding();

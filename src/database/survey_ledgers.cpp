@@ -30,7 +30,8 @@ std::vector<LedgerRow> read_rows(const backend::Spi &spi, const Ledger &ledger) 
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                              "table \"" + ledger.schema + "\".\"" + ledger.table + "\" has a row without a name",
                              "Immich's migrator writes a name in every row.",
-                             "Look at the table and remove the row if it is yours: SELECT * FROM " +
+                             "Connected as \"" + ledger.owner +
+                                 "\", look at the row and remove it if it is yours: SELECT * FROM " +
                                  qualified(ledger.schema, ledger.table) + " WHERE name IS NULL;");
     rows.push_back({std::move(*row[0]), text(row[1])});
   }

@@ -160,10 +160,16 @@ Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vec
     if (std::find(statements.begin(), statements.end(), entry.mend) == statements.end())
       statements.push_back(entry.mend);
   }
-  std::string const hint =
-      "Look at the rows that point to nothing, if any. Then, as the owner or a superuser:\n" + list_lines(statements);
-  auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                         "foreign keys of Immich's do not hold where rows have to be deleted", list_lines(lines), hint);
+  // A superuser who is not the owner runs none but the first: the others plan queries, with whatever the owner's
+  // indexes call.
+  std::string const hint = "Look at the rows that point to nothing, if any. ENABLE TRIGGER needs a superuser; run "
+                           "anything else connected as " +
+                           quoted(survey.ledger.owner) +
+                           " (SET ROLE is not enough):
+                           " + list_lines(statements);
+                           auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                                                  "foreign keys of Immich's do not hold where rows have to be deleted",
+                                                  list_lines(lines), hint);
   if (!in_the_way) {
     finding.status = Status::warning;
     finding.message = "foreign keys of Immich's do not hold";

@@ -242,17 +242,22 @@ foreach my $owner ('immich', 'superuser')
 
 # What would run at the commit, as whoever commits: a key leads to a table of his, whose triggers queue events for later.
 my $later = evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
-  . "CREATE FUNCTION mine.later() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN SET CONSTRAINTS ALL DEFERRED; INSERT INTO mine.queue VALUES (1); RETURN NULL; END';"
-  . 'CREATE TABLE mine.queue (n int); CREATE CONSTRAINT TRIGGER evil AFTER INSERT ON mine.queue DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.evil();'
+  . "CREATE FUNCTION mine.later() RETURNS trigger LANGUAGE plpgsql AS
+      'BEGIN SET CONSTRAINTS ALL DEFERRED; INSERT INTO mine.queue VALUES (1); RETURN NULL; END';"
+  . 'CREATE TABLE mine.queue (n int); CREATE CONSTRAINT TRIGGER evil AFTER INSERT ON mine.queue DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION public.evil();'
   . 'CREATE TABLE mine.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE);'
   . 'CREATE TRIGGER later AFTER DELETE ON mine.notes FOR EACH STATEMENT EXECUTE FUNCTION mine.later();';
 foreach my $owner ('immich', 'superuser')
 {
 	my $before = 'CREATE SCHEMA mine AUTHORIZATION mallory; GRANT REFERENCES, SELECT ON public.asset_face TO mallory;';
-	plant('an event that waits for the commit', $later, as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => $before, commit => 1);
+	plant('an event that waits for the commit', $later,
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => $before, commit => 1);
 	# What Immich's functions name, where Immich's own is missing.
-	plant('a function of Immich\'s that is missing', evil('mallory', 'immich_uuid_v7', 'timestamptz DEFAULT clock_timestamp()', 'uuid', 'RETURN NULL;'),
-		as => 'mallory', owner => $owner, base => 'Gallery v4.57', before => 'DROP FUNCTION public.immich_uuid_v7(timestamptz) CASCADE;');
+	plant('a function of Immich\'s that is missing',
+		evil('mallory', 'immich_uuid_v7', 'timestamptz DEFAULT clock_timestamp()', 'uuid', 'RETURN NULL;'),
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => 'DROP FUNCTION public.immich_uuid_v7(timestamptz) CASCADE;');
 	plant('a view in the place of a table that Immich\'s triggers write to', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
 		  . 'CREATE VIEW public.asset_face_audit AS SELECT NULL::uuid AS "assetFaceId", NULL::uuid AS "assetId";'
 		  . 'CREATE TRIGGER evil INSTEAD OF INSERT ON public.asset_face_audit FOR EACH ROW EXECUTE FUNCTION public.evil();',
