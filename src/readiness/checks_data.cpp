@@ -164,12 +164,9 @@ Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vec
   // indexes call.
   std::string const hint = "Look at the rows that point to nothing, if any. ENABLE TRIGGER needs a superuser; run "
                            "anything else connected as " +
-                           quoted(survey.ledger.owner) +
-                           " (SET ROLE is not enough):
-                           " + list_lines(statements);
-                           auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                                                  "foreign keys of Immich's do not hold where rows have to be deleted",
-                                                  list_lines(lines), hint);
+                           quoted(survey.ledger.owner) + " (SET ROLE is not enough):\n" + list_lines(statements);
+  auto finding = blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                         "foreign keys of Immich's do not hold where rows have to be deleted", list_lines(lines), hint);
   if (!in_the_way) {
     finding.status = Status::warning;
     finding.message = "foreign keys of Immich's do not hold";
