@@ -69,7 +69,8 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'immich_recovery_advice';
 COMMENT ON FUNCTION immich_recovery_advice() IS
-'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. Changes nothing.';
+'After a failed update or downgrade: whether to roll back, go forward, restore a dump or revert Gallery, why, and the commands. '
+'Changes nothing.';
 
 CREATE FUNCTION immich_recovery_advice(
   target text, OUT advice text, OUT reason text, OUT pin text, OUT steps text[])

@@ -194,8 +194,14 @@ Finding check_leftovers(const Survey &survey, const Identity &identity) {
   }
   if (lines.empty())
     return ok(name, "nothing is left that Immich fails at");
-  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                 "a script of Gallery's left something at which Immich fails", list_lines(lines), "Run:" + statements);
+  // Nothing is refused for it: only told.
+  Finding finding;
+  finding.name = name;
+  finding.status = Status::blocked;
+  finding.message = "a script of Gallery's left something at which Immich fails";
+  finding.detail = list_lines(lines);
+  finding.hint = "Run:" + statements;
+  return finding;
 }
 
 } // namespace gallery
