@@ -106,6 +106,7 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
     for_revert = false;
     return;
   }
+  Careful const careful(spi); // from here on tables are touched
   Situation now;
   now.survey = read_survey(spi, std::move(ledger));
   now.identity = identify(now.survey);
@@ -171,7 +172,6 @@ void show_check(backend::ResultSet &result) {
   try {
     without_locks(check_call, [&] {
       backend::Spi const spi;
-      Careful const careful(spi);
       examine(spi, findings, for_revert);
     });
   } catch (const backend::Refusal &refusal) {

@@ -95,7 +95,7 @@ Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Pl
       going.push_back(object.oid);
   // Each table with its indexes and its TOAST table; what is dropped with a table, one lock for each part of it; and
   // what the statements themselves read.
-  constexpr std::int64_t catalogs = 100;
+  constexpr std::int64_t catalogs = 130;
   auto const counts = spi.query(
       "SELECT (SELECT count(*) + sum(CASE WHEN c.reltoastrelid = 0::oid THEN 0 ELSE 2 END) + sum((SELECT count(*) FROM"
       " pg_index i WHERE i.indrelid = c.oid)) FROM pg_class c WHERE c.oid = ANY (" +

@@ -74,7 +74,7 @@ for my $name ($strange, "new\nline", 'x' x 63, 'UPPER Case', "Zo\x{c3}\x{ab} \x{
 	attempt("dependent view $label", qq{CREATE VIEW "$quoted" AS SELECT name FROM shared_space;},
 		[ '2BP01', 'depends on column name of table (public\.)?shared_space' ]);
 	attempt("unknown migration $label", qq{INSERT INTO kysely_migrations VALUES (\$q\$$name\$q\$, '2026-01-01T00:00:00.000Z');},
-		[ '0A000', quotemeta($name) ]);
+		[ '0A000', quotemeta($name =~ s/([\x01-\x1f])/sprintf '\\x%02x', ord $1/ger) ]);
 	attempt("owner $label", qq{CREATE ROLE "$quoted"; $give ALTER ROLE "$quoted" SET jit = off;}, 'reverted',
 		qq{SELECT setconfig IS NULL FROM (SELECT 1) x LEFT JOIN pg_db_role_setting s ON setrole = \$q\$"$quoted"\$q\$::regrole}, 'newer')
 	  if $name ne 'select';
