@@ -183,7 +183,7 @@ my @table = (
 		qr/this database holds no Immich/ ]);
 
 my @gallery = (
-	[ 'Gallery v4.57', {}, '', 'revert_gallery', 'v2.7.5', qr/Gallery database \(v4\.57\.0, 27 migrations of Gallery recorded\)/, $revert ],
+	[ 'Gallery v4.57', {}, '', 'revert_gallery', 'v2.7.5', qr/Gallery database \(v4\.57\.0, 28 migrations of Gallery recorded\)/, $revert ],
 	[ 'Gallery v4.57, v2.7.5 is wanted', {}, 'v2.7.5', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
 	[ 'Gallery v4.57, its own tag is asked for', {}, 'v4.57.0', 'revert_gallery', 'v2.7.5', qr/Gallery database/, $revert ],
 	[ 'Gallery v5.9, split ledger', { generation => 'v5.9' }, '', 'revert_gallery', 'v3.3.5', qr/Gallery database \(v5\.9\.0/, $revert ],
