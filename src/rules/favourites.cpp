@@ -11,9 +11,23 @@ constexpr std::string_view drop_of_column = "1794100000000-DropAssetIsFavoriteCo
 constexpr Need needs[] = {{"asset"}};
 constexpr Need reads[] = {{"asset_favorite"}};
 
+/// Somebody may have added the column by hand.
+void check_column(const Context &db) {
+  auto const &type = db.survey.columns.at({"asset", "isFavorite"});
+  if (type != "boolean")
+    throw not_as_made("column \"isFavorite\" of table \"asset\" is \"" + type + "\", Immich makes it \"boolean\"");
+  if (db.spi
+          .query("SELECT attgenerated <> '' FROM pg_attribute WHERE attname = 'isFavorite' AND attrelid = " +
+                 std::to_string(db.survey.relations.at("asset").oid) + "::oid")
+          .at(0)[0] == "t")
+    throw not_as_made("column \"isFavorite\" of table \"asset\" is generated, so no favourite can be put into it");
+}
+
 void work(const Context &db, Outcome &phase) {
   bool const column = db.has("asset", {"isFavorite"});
-  if (!column) {
+  if (column)
+    check_column(db);
+  else {
     Step step;
     step.kind = "column";
     step.object = "asset.isFavorite";
@@ -34,7 +48,7 @@ void work(const Context &db, Outcome &phase) {
   // A hash join: one pass over the favourites and one over the assets' key index, or as many key look-ups as
   // favourites.
   phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
-                               by_owner + (column ? " AND NOT a.\"isFavorite\"" : ""),
+                               by_owner + (column ? " AND a.\"isFavorite\" IS NOT TRUE" : ""),
                                "favourites, from \"asset_favorite\""));
   if (!column)
     return;
