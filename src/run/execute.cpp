@@ -7,6 +7,8 @@
 #include "readiness/checks.hpp"
 #include "settings.hpp"
 
+#include <algorithm>
+
 extern "C" {
 #include "catalog/pg_trigger.h"
 }
@@ -59,13 +61,44 @@ bool is_interference(const ErrorData &error) {
           std::string_view(error.message).starts_with(concurrently));
 }
 
+/// Is the error one of what the statement met in the database, such as a user's constraint or trigger? Others are of
+/// the server's own state, or a wish to stop.
+bool is_of_database(const ErrorData &error) {
+  for (int category : {ERRCODE_OPERATOR_INTERVENTION, ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_TRANSACTION_ROLLBACK,
+                       ERRCODE_SYSTEM_ERROR, ERRCODE_INTERNAL_ERROR, ERRCODE_CONFIG_FILE_ERROR})
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_TO_CATEGORY(category))
+      return false;
+  return true;
+}
+
+/// The error, with the step that met it. Of its context only what ran within the step's statement is kept.
+backend::Refusal in_the_way(const ErrorData &error, const Step &step, const Call &call) {
+  auto const text = [](const char *field) { return std::string(field == nullptr ? "" : field); };
+  auto detail = text(error.detail);
+  auto context = text(error.context);
+  context.resize(std::min(context.find(step.statement), context.size()));
+  context.resize(context.find_last_of('\n') == std::string::npos ? 0 : context.find_last_of('\n'));
+  for (const auto &line : {context, "Step: " + step.phase + ", " + step.object + '.'})
+    if (!line.empty())
+      detail += (detail.empty() ? "" : "\n") + line;
+  auto hint = text(error.hint);
+  hint += (hint.empty() ? "" : " ") +
+          ("Nothing has changed. Something in this database that is not Immich's is in the way: a constraint or a "
+           "trigger, for example. Look for it with gallery_revert_check(), take it away, " +
+           call.again() + '.');
+  return {error.sqlerrcode, text(error.message), detail, hint};
+}
+
 std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &call) {
   std::string why;
   try {
     return spi.execute(step.statement);
   } catch (const backend::ServerError &error) {
-    if (!is_interference(*error.data))
-      throw;
+    if (!is_interference(*error.data)) {
+      if (!is_of_database(*error.data))
+        throw;
+      throw in_the_way(*error.data, step, call);
+    }
     why = error.what();
   }
   throw backend::Refusal(ERRCODE_LOCK_NOT_AVAILABLE, "another session got in the way of a step",
@@ -126,8 +159,13 @@ void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const st
   auto keys = keys_of(spi, survey, doubtful);
   for (const auto &entry : broken)
     keys.push_back(entry.key);
-  std::erase_if(keys, [](const ForeignKey &key) {
-    return manifest::is_gallery_table(key.table) || manifest::is_gallery_table(key.parent); // goes with the table
+  std::set<std::pair<std::string_view, std::string_view>> going;
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == manifest::Kind::Constraint)
+      going.emplace(object.fact->table, object.fact->name);
+  std::erase_if(keys, [&](const ForeignKey &key) {
+    return manifest::is_gallery_table(key.table) || manifest::is_gallery_table(key.parent) || // goes with the table
+           going.contains({key.table, key.name});
   });
   auto const before = count_orphans(spi, survey, keys);
   run_steps(spi, survey, plan, doubtful, call);
