@@ -64,6 +64,18 @@ void allow(const SideEffect &effect, Allowance &allowance) {
     allowance.one_for_each.emplace(effect.one_for_each->table, static_cast<std::size_t>(effect.one_for_each->change));
 }
 
+/// A table of the user's: in another schema, or of a name that is neither Immich's nor Gallery's.
+bool is_users(const std::string &table) {
+  static const std::set<std::string_view> natives = [] {
+    std::set<std::string_view> names;
+    for (const auto &fact : manifest::native_catalog())
+      if (fact.kind == manifest::Kind::Table)
+        names.insert(fact.table);
+    return names;
+  }();
+  return table.find('.') != std::string::npos || (!natives.contains(table) && !manifest::is_gallery_table(table));
+}
+
 /// Rows changed must be the steps' own counts, plus what a step says a cascade or a trigger may do.
 void compare_rows(const RowCounters &before, const RowCounters &now, const Plan &done,
                   std::vector<std::string> &differences) {
@@ -78,8 +90,8 @@ void compare_rows(const RowCounters &before, const RowCounters &now, const Plan 
   }
   for (const auto &[table, counts] : now)
     for (std::size_t i = 0; i < counts.size(); ++i) {
-      // What others note in their own schemas takes nothing away.
-      bool const elsewhere = table.find('.') != std::string::npos;
+      // What others note in tables of their own takes nothing away.
+      bool const elsewhere = is_users(table);
       if (elsewhere && i == static_cast<std::size_t>(Change::insert))
         continue;
       auto const changed = changed_rows(before, now, table, i);
