@@ -37,7 +37,11 @@ void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now
                                   "It knows v2.5.2 and newer."));
     return;
   }
-  findings.push_back(check_keys(spi, now.survey, broken_keys(now.survey, now.plan, comparison.drift)));
+  // Keys of other migrations than those recorded are not to be mended.
+  if (auto const newer = check_unrecorded(now.identity, comparison.drift); newer.status == Status::blocked)
+    findings.push_back(newer);
+  else
+    findings.push_back(check_keys(spi, now.survey, broken_keys(now.survey, now.plan, comparison.drift)));
   std::vector<std::string> drift;
   std::vector<std::string> added;
   for (const auto &difference : comparison.drift)

@@ -106,6 +106,19 @@ public:
     return "is \"" + there + "\", Gallery makes \"" + essence(fact.kind, shapes.back().definition) + '"';
   }
 
+  /// A table that has all columns which its migration gave it, though that is not recorded: no user makes such a table.
+  /// One or the other may be left alone, but not one that is `read`, nor all of them where nothing is recorded.
+  [[nodiscard]] bool is_lost(const FoundObject &found, bool read) const {
+    const auto &fact = *found.fact;
+    if (!identity_.is_gallery || !(read || identity_.ran.empty()) || fact.kind != Kind::Table ||
+        identity_.recorded(fact.migration) || !table_objection(fact, false).empty())
+      return false;
+    auto const known = manifest::shapes_of(Kind::Column, fact.name);
+    return !known.empty() && std::all_of(known.begin(), known.end(), [&](const GalleryShape &shape) {
+      return shape.migration != fact.migration || !shape.removed_by.empty() || is_there(shape);
+    });
+  }
+
 private:
   [[nodiscard]] std::string definition_of(const FoundObject &found) const {
     if (found.fact->kind == Kind::Column)
@@ -204,7 +217,8 @@ Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Ident
   std::vector<Stranger> strangers;
   for (auto &found : named) {
     const auto &fact = *found.fact;
-    Stranger stranger{found, false, is_read(fact), "no recorded migration makes it"};
+    Stranger stranger{found, false, is_read(fact), judge.is_lost(found, is_read(fact)),
+                      "no recorded migration makes it"};
     stranger.recorded =
         identity.recorded(fact.migration) && (fact.removed_by.empty() || !identity.recorded(fact.removed_by));
     bool const part = fact.kind != Kind::Table && manifest::is_gallery_table(fact.table); // it goes with its table

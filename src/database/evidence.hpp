@@ -11,6 +11,7 @@ struct Stranger {
   FoundObject object;
   bool recorded = false; // the migration that makes such an object is recorded, so Gallery's own was there once
   bool read = false;     // rules read such a thing, and nothing can be told from half of one
+  bool lost = false;     // a whole table of Gallery's, but the ledger lacks the row
   std::string why;       // "belongs to mallory", "has the column my_notes, which Gallery does not make"
 };
 

@@ -91,8 +91,14 @@ void sort_ledger(const Survey &survey, Identity &identity) {
     if (!split)
       timestamps[row.name] = row.timestamp;
   };
-  for (const auto &row : survey.ledger.rows)
+  const LedgerRow *last_row = nullptr;
+  for (const auto &row : survey.ledger.rows) { // by name
+    if (last_row != nullptr && last_row->name == row.name && manifest::find_gallery_migration(row.name) == nullptr &&
+        (identity.repeated.empty() || identity.repeated.back() != row.name))
+      identity.repeated.push_back(row.name);
+    last_row = &row;
     sort_row(row, false);
+  }
   if (survey.fork_ledger)
     for (const auto &row : survey.fork_ledger->rows)
       sort_row(row, true);

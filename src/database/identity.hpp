@@ -22,6 +22,7 @@ struct RenamedRow {
 struct Identity {
   bool is_gallery = false;
   std::vector<std::string> unknown;   // ledger names that no table of facts has
+  std::vector<std::string> repeated;  // Immich's names in more than one row, which a ledger without its key may have
   std::set<std::string_view> ran;     // Gallery migrations recorded, under today's names
   std::set<std::string_view> ran_as;  // the same as recorded, old names included
   std::vector<std::string> fork_rows; // Gallery's names as recorded in kysely_migrations

@@ -22,6 +22,8 @@ Finding check_ledger(const backend::Spi &spi, Ledger &ledger);
 Finding check_migrations(const Identity &identity);
 /// 5: Immich's migrator will accept what is left of the ledger.
 Finding check_prefix(const Identity &identity);
+/// 9: the schema of a Gallery has nothing that only later migrations of Immich make than those recorded.
+Finding check_unrecorded(const Identity &identity, const std::vector<Drift> &drift);
 /// 5: the target, chosen or set, ships every migration in the ledger. Sets `target` where ok.
 Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target);
 /// 6: everything of Immich's and Gallery's, and of the tables `also`, belongs to the ledger's owner and runs nobody

@@ -3,6 +3,10 @@
 
 #include "settings.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <tuple>
+
 namespace gallery {
 
 using backend::literal;
@@ -31,6 +35,15 @@ Finding check_ledger(const backend::Spi &spi, Ledger &ledger) {
 
 Finding check_migrations(const Identity &identity) {
   constexpr const char *name = "migrations";
+  if (!identity.repeated.empty())
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   "the ledger records " + std::to_string(identity.repeated.size()) +
+                       (identity.repeated.size() == 1 ? " migration" : " migrations") + " more than once",
+                   list_lines(quoted_all(identity.repeated)),
+                   "Immich would not start. It looks like a backup that was restored twice, without its keys; photos "
+                   "may then be there twice as well. Restore it again, into an empty database. If only this table is "
+                   "affected, connect as the role that owns it and run: DELETE FROM kysely_migrations a USING "
+                   "kysely_migrations b WHERE a.name = b.name AND a.ctid > b.ctid;");
   if (!identity.unknown.empty())
     return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED,
                    "the ledger records " + std::to_string(identity.unknown.size()) +
@@ -72,6 +85,38 @@ Finding check_prefix(const Identity &identity) {
     return finding;
   }
   return ok(name, std::to_string(identity.native_migrations) + " migrations of Immich, in order");
+}
+
+Finding check_unrecorded(const Identity &identity, const std::vector<Drift> &drift) {
+  constexpr const char *name = "unrecorded";
+  // On an Immich its own schema-check tells; nothing of it is changed here.
+  if (!identity.is_gallery || !identity.missing.empty())
+    return ok(name, "");
+  using manifest::Kind;
+  using Key = std::tuple<Kind, std::string_view, std::string_view>;
+  std::map<Key, int> first_of;
+  for (const auto &fact : manifest::native_catalog()) {
+    auto const [place, fresh] = first_of.try_emplace(Key(fact.kind, fact.table, fact.name), fact.first);
+    if (!fresh)
+      place->second = std::min(place->second, fact.first);
+  }
+  std::vector<std::string> lines;
+  for (const auto &difference : drift) {
+    // An index of such a name may be a user's own.
+    if (difference.what != Drift::What::extra || difference.kind == Kind::Index)
+      continue;
+    auto const first = first_of.find(Key(difference.kind, difference.table, difference.name));
+    if (first != first_of.end() && first->second > identity.native_migrations)
+      lines.push_back(difference.text().substr(std::strlen("extra: ")) + " is of " +
+                      quoted(manifest::immich_migrations()[static_cast<std::size_t>(first->second - 1)]));
+  }
+  if (lines.empty())
+    return ok(name, "");
+  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the schema is newer than the ledger says",
+                 list_lines(lines),
+                 "Rows are missing at the end of table \"kysely_migrations\". Immich would run these migrations again "
+                 "and stop at its start. Put the table's rows back from the backup that the rest of the database is "
+                 "from.");
 }
 
 Finding check_target(const Identity &identity, const manifest::ImmichRelease *&target) {

@@ -62,6 +62,17 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
 
 Finding check_evidence(const Survey &survey, const Evidence &evidence) {
   constexpr const char *name = "evidence";
+  std::vector<std::string> lost;
+  for (const auto &stranger : evidence.strangers)
+    if (stranger.lost)
+      lost.push_back(line_of(stranger));
+  if (!lost.empty())
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the ledger does not record all that Gallery made",
+                   list_lines(lost),
+                   "Rows of Gallery's migrations are missing in table \"" +
+                       std::string(survey.fork_ledger ? "gallery_migrations" : "kysely_migrations") +
+                       "\", so what they did cannot be undone. Put them back from the backup that the rest of the "
+                       "database is from.");
   std::vector<std::string> lines;
   if (!survey.strange_fork_ledger.empty())
     lines.push_back("table \"gallery_migrations\" " + survey.strange_fork_ledger);

@@ -53,6 +53,7 @@ void look_unlocked(FirstLook &first, Locks &locks, const Call &call) {
   if (is_gallery)
     enforce(check_dependents(spi, first.now.survey, first.now.plan));
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
+  enforce_blocked(check_unrecorded(first.now.identity, first.drift));
   enforce_blocked(check_keys(spi, first.now.survey, broken_keys(first.now.survey, first.now.plan, first.drift)));
 }
 
@@ -109,6 +110,7 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   before.drift = unchanged || now.survey.same_objects(first.now.survey)
                      ? std::move(first.drift)
                      : own_drift(spi, now.survey, now.identity, now.plan).drift;
+  enforce_blocked(check_unrecorded(now.identity, before.drift));
   auto const broken = broken_keys(now.survey, now.plan, before.drift);
   enforce_blocked(check_keys(spi, now.survey, broken));
   before.migrations = now.identity.native_migrations;

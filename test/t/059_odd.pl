@@ -1,0 +1,124 @@
+# Honest databases that are odd: half restored, mended by hand, with a user's own triggers and tables. Nothing of theirs is lost, what
+# cannot become a stock Immich is refused with words that help, and the check says beforehand what the revert then does.
+use strict;
+use warnings FATAL => 'all';
+
+use Fixture;
+use Test::More;
+use Twin;
+
+my $node = Twin::start_node('odd', client_min_messages => 'warning');
+my $twin = Twin->new($node, 'work');
+my %cases;
+my $tried = 0;
+
+# A case: words, generation, SQL before the revert, SQL after it, what both print, and what the check says before: "ready", or the name
+# of the check that blocks.
+sub try_case
+{
+	my ($words, $generation, $before, $after, $printed, $said) = @_;
+	my $ask = q(SELECT coalesce(string_agg(name, ',' ORDER BY name), 'ready') FROM tools.gallery_revert_check())
+	  . q( WHERE status = 'blocked' AND name <> 'token';);
+	push @{ $cases{$generation} }, { words => $words, sql => [ "$before\n;$ask", $after ], printed => $printed, said => $said };
+	return;
+}
+
+# The beginning of a refusal: SQLSTATE and message.
+my $not_immichs = qr/^refused 55000 Immich's own tables are not as Immich makes them\n/;
+my $newer = qr/^refused 55000 the schema is newer than the ledger says\n/;
+my $lacking = qr/^refused 55000 the ledger does not record all that Gallery made\n/;
+my $twice = qr/^refused 55000 the ledger records 2 migrations more than once\n/;
+
+# Favourites where the column is there again, but not as Immich makes it.
+my $count = 'SELECT count(*) FILTER (WHERE "isFavorite") FROM asset;';
+my $overlay = 'CREATE TEMP TABLE want ON COMMIT DROP AS SELECT a.id FROM asset a JOIN asset_favorite f ON f."assetId" = a.id AND'
+  . ' f."userId" = a."ownerId";';
+try_case('favourites come back where the column that somebody added has no values', 'v5.9',
+	"$overlay ALTER TABLE asset ADD \"isFavorite\" boolean",
+	'SELECT count(*) > 0, bool_and(a."isFavorite") FROM want JOIN asset a USING (id);',
+	"returned v3.3.5\nt|t\n", 'ready');
+foreach my $made ('integer NOT NULL DEFAULT 0', 'text', 'boolean GENERATED ALWAYS AS (false) STORED')
+{
+	try_case("a column of that name that is $made", 'v5.9', "ALTER TABLE asset ADD \"isFavorite\" $made", '',
+		qr/${not_immichs}column "isFavorite" of table "asset" is (?:"\w+"|generated).*\nhint /, 'look');
+}
+
+# A user's own triggers and rules that take nothing away.
+my $passes = q(CREATE FUNCTION passes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN coalesce(NEW, OLD); END';);
+foreach my $table ('asset', 'asset_face', 'person', 'library', 'shared_link')
+{
+	try_case("a trigger on $table that lets every row pass", 'v5.9',
+		"$passes CREATE TRIGGER mine BEFORE UPDATE OR DELETE ON $table FOR EACH ROW EXECUTE FUNCTION passes()",
+		'', "returned v3.3.5\n", 'ready');
+}
+try_case('a rule on asset_face that does something else besides', 'v5.9',
+	'CREATE RULE mine AS ON UPDATE TO asset_face DO ALSO NOTIFY mine', '', "returned v3.3.5\n", 'ready');
+foreach my $schema ('mine', 'public')
+{
+	my $create = $schema eq 'mine' ? 'CREATE SCHEMA mine; ' : '';
+	try_case("a trigger that notes in a table of schema $schema what was deleted", 'v5.9',
+		"$create CREATE TABLE $schema.notes (note text); CREATE FUNCTION $schema.noting() RETURNS trigger LANGUAGE plpgsql"
+		  . " AS 'BEGIN INSERT INTO $schema.notes VALUES (OLD::text); RETURN NULL; END';"
+		  . " CREATE TRIGGER mine AFTER DELETE ON person FOR EACH ROW EXECUTE FUNCTION $schema.noting()",
+		"SELECT count(*) > 0 FROM $schema.notes;", "returned v3.3.5\nt\n", 'ready');
+}
+try_case('one that empties a table of the user\'s instead', 'v5.9',
+	'CREATE TABLE notes AS SELECT 1 AS note; CREATE FUNCTION forgetting() RETURNS trigger LANGUAGE plpgsql AS'
+	  . q( 'BEGIN DELETE FROM notes; RETURN NULL; END'; CREATE TRIGGER mine AFTER DELETE ON person FOR EACH ROW EXECUTE FUNCTION forgetting()),
+	'SELECT count(*) FROM notes;',
+	qr/^refused 55000 .*\ntable "notes": 1 rows deleted, expected 0; it is not Immich's: a key or a trigger of yours(?:.*\n)*1\n\z/,
+	'ready');
+
+# What the server refuses within a step is said with the step, that nothing has changed, and what to do.
+foreach my $case (
+	[ 'a constraint of the user\'s', 'ALTER TABLE session ADD CONSTRAINT mine CHECK (NOT "isPendingSyncReset") NOT VALID', '23514' ],
+	[ 'a trigger of the user\'s that raises', q(CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''mine''; END';)
+		. ' CREATE TRIGGER mine AFTER DELETE ON asset_face FOR EACH ROW EXECUTE FUNCTION raises()', 'P0001' ],
+	[ 'a publication without keys', 'ALTER TABLE person REPLICA IDENTITY NOTHING; CREATE PUBLICATION mine FOR TABLE person', '55000' ])
+{
+	try_case("$case->[0] in the way of a step", 'v5.9', $case->[1], '',
+		qr/^refused $case->[2] .*\n(?:.*\n)*Step: \w+, .*\nhint (?:.* )?Nothing has changed\..* run gallery_revert\(\) again\.\n\z/, 'ready');
+}
+
+# Ledgers that do not say what is there.
+my $last = 'IN (SELECT name FROM kysely_migrations ORDER BY name DESC LIMIT %d)';
+foreach my $rows (1, 4)
+{
+	try_case("the last $rows of Immich's migrations are not recorded", 'v5.9', 'DELETE FROM kysely_migrations WHERE name '
+		  . sprintf($last, $rows),
+		'SELECT to_regclass(\'gallery_migrations\');',
+		qr/$newer(?:.*\n)*hint .*backup(?:.*\n)*gallery_migrations\n\z/, 'unrecorded');
+}
+try_case('Gallery\'s ledger is empty', 'v5.9', 'DELETE FROM gallery_migrations', 'SELECT count(*) FROM asset_favorite;',
+	qr/$lacking(?:.*\n)*table "asset_favorite".*\n(?:.*\n)*hint .*backup(?:.*\n)*[1-9]\d*\n\z/, 'evidence');
+try_case('one table of Gallery\'s that is not recorded is left alone', 'v4.57',
+	q(DELETE FROM kysely_migrations WHERE name = '1774300000000-CreateUserGroupTables'), 'SELECT count(*) > 0 FROM user_group;',
+	"returned v2.7.5\nt\n", 'ready');
+try_case('Gallery\'s ledger has no row for the favourites', 'v5.9', q(DELETE FROM gallery_migrations WHERE name LIKE '1794%'),
+	'SELECT count(*) FROM asset_favorite;', qr/$lacking(?:.*\n)*table "asset_favorite"/, 'evidence');
+my $no_key = 'ALTER TABLE kysely_migrations DROP CONSTRAINT kysely_migrations_pkey; INSERT INTO kysely_migrations ';
+foreach my $case ([ 'twice', 'SELECT * FROM kysely_migrations ORDER BY name LIMIT 2' ],
+	[ 'at two times', q(SELECT name, '2026-05-01T00:00:00.000Z' FROM kysely_migrations ORDER BY name LIMIT 2) ])
+{
+	try_case("migrations that are recorded $case->[0]", 'v5.9', $no_key . $case->[1], '',
+		qr/$twice"1744910873969-InitialMigration"\n"1744991379464-AddNotificationsTable"\nhint /,
+		'migrations');
+}
+
+foreach my $generation (sort keys %cases)
+{
+	my @group = @{ $cases{$generation} };
+	my @got = $twin->attempts(Fixture->new(generation => $generation, assets => 240), map { $_->{sql} } @group);
+	foreach my $i (0 .. $#group)
+	{
+		my ($case, $got) = ($group[$i], $got[$i]);
+		my ($said, $printed) = split /\n/, $got->{out}, 2;
+		if (ref $case->{printed}) { like($printed, $case->{printed}, "$generation: $case->{words}") }
+		else { is($printed, $case->{printed}, "$generation: $case->{words}") }
+		is($said, $case->{said}, "$generation: $case->{words}: and so the check said");
+		$tried++;
+	}
+}
+
+note("$tried odd databases");
+done_testing();
