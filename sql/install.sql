@@ -7,7 +7,7 @@ SELECT p.oid::regprocedure AS function, l.lanname, p.prosecdef, p.provolatile, p
        p.proacl IS NOT NULL AND NOT EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0) AS closed_to_public,
        obj_description(p.oid, 'pg_proc') IS NOT NULL AS has_comment
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e'
-JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'gallery_revert' ORDER BY p.proname;
+JOIN pg_extension e ON e.oid = d.refobjid WHERE e.extname = 'gallery_revert' ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 \dx+ gallery_revert
 
