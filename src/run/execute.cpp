@@ -64,9 +64,11 @@ bool is_interference(const ErrorData &error) {
 /// Is the error one of what the statement met in the database, such as a user's constraint or trigger? Others are of
 /// the server's own state, or a wish to stop.
 bool is_of_database(const ErrorData &error) {
-  for (int category : {ERRCODE_OPERATOR_INTERVENTION, ERRCODE_INSUFFICIENT_RESOURCES, ERRCODE_TRANSACTION_ROLLBACK,
-                       ERRCODE_SYSTEM_ERROR, ERRCODE_INTERNAL_ERROR, ERRCODE_CONFIG_FILE_ERROR})
-    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == ERRCODE_TO_CATEGORY(category))
+  for (int category :
+       {ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION), ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES),
+        ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK), ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR),
+        ERRCODE_TO_CATEGORY(ERRCODE_INTERNAL_ERROR), ERRCODE_TO_CATEGORY(ERRCODE_CONFIG_FILE_ERROR)})
+    if (ERRCODE_TO_CATEGORY(error.sqlerrcode) == category)
       return false;
   return true;
 }
