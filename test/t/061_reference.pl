@@ -52,7 +52,9 @@ foreach my $file (glob "$root/src/*.cpp $root/src/*/*.cpp")
 	my $string = qr/"(?:[^"\\]|\\.)*"/s;
 	my @found;
 	# Whole classes of codes are only told apart, not raised.
-	while ($source =~ /(?<!ERRCODE_TO_CATEGORY\()ERRCODE_(\w+),\s*((?:$string|\((?:[^()"]|$string|\((?:[^()"]|$string)*\))*\)|[^,()"])*)/g) { push @found, [ $1, $2 ] }
+	my $code = qr/(?<!ERRCODE_TO_CATEGORY\()ERRCODE_(\w+)/;
+	my $part = qr/$string|\((?:[^()"]|$string|\((?:[^()"]|$string)*\))*\)|[^,()"]/;
+	while ($source =~ /$code,\s*((?:$part)*)/g) { push @found, [ $1, $2 ] }
 	# A finding whose code and message are set apart.
 	while ($source =~ /sqlstate = ERRCODE_(\w+);(.*?)return /gs)
 	{
