@@ -93,6 +93,55 @@ SET LOCAL SESSION AUTHORIZATION regress_gallery_guest;
 SELECT code, message, detail FROM pg_temp.refusal();
 ROLLBACK;
 
+-- One role has to own all of it; what belongs to others is looked at before it is given away.
+BEGIN;
+CREATE ROLE regress_gallery_other;
+ALTER TABLE shared_space OWNER TO regress_gallery_other;
+ALTER TABLE album OWNER TO regress_gallery_other;
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- What rules read is not as Gallery makes it.
+BEGIN;
+ALTER TABLE person ALTER species TYPE varchar(20);
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- Functions and operators that Immich's own code could run by mistake.
+BEGIN;
+CREATE ROLE regress_gallery_other;
+CREATE FUNCTION now() RETURNS timestamptz LANGUAGE sql AS 'SELECT pg_catalog.now()';
+ALTER FUNCTION public.now() OWNER TO regress_gallery_other;
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- Foreign keys that deletes rely on.
+BEGIN;
+ALTER TABLE asset_face DROP CONSTRAINT "asset_face_assetId_fkey";
+ALTER TABLE person DISABLE TRIGGER ALL;
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- A publication without keys.
+BEGIN;
+SET LOCAL client_min_messages = error;
+ALTER TABLE person REPLICA IDENTITY NOTHING;
+CREATE PUBLICATION mine FOR TABLE person;
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- A body of Immich's own function that keeps values as they were.
+BEGIN;
+CREATE OR REPLACE FUNCTION updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
+-- Gallery's ledger without her rows.
+BEGIN;
+DELETE FROM kysely_migrations WHERE name IN (SELECT migration FROM gallery_revert_manifest());
+SELECT code, message, split_part(detail, E'\n', 1) AS detail, hint FROM pg_temp.refusal();
+ROLLBACK;
+
 -- Files in S3, and a relative media location.
 BEGIN;
 UPDATE asset SET "originalPath" = 'upload/0a0a0a0a-0000-4000-8000-000000000001/ab/cd/' || id || '.jpg'

@@ -40,8 +40,11 @@ void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now
   // Keys of other migrations than those recorded are not to be mended.
   if (auto const newer = check_unrecorded(now.identity, comparison.drift); newer.status == Status::blocked)
     findings.push_back(newer);
-  else
+  else {
     findings.push_back(check_keys(spi, now.survey, broken_keys(now.survey, now.plan, comparison.drift)));
+    if (now.identity.is_gallery)
+      findings.push_back(check_obstacles(now.plan, comparison.drift));
+  }
   std::vector<std::string> drift;
   std::vector<std::string> added;
   for (const auto &difference : comparison.drift)
@@ -140,12 +143,16 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
     findings.push_back(check_lock_table(spi, now.survey, now.plan));
     findings.push_back(check_paths(spi, now.survey));
     findings.push_back(check_dependents(spi, now.survey, now.plan));
+    findings.push_back(check_publications(spi, now.survey, now.plan));
     for (const auto &remark : now.plan.remarks)
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
     add_plugin(spi, findings, now.survey);
     findings.push_back(check_leftovers(now.survey, now.identity));
-    now.plan.strangers = find_objects(spi, now.survey, now.identity, is_read_by_rules).strangers;
+    auto found_objects = find_objects(spi, now.survey, now.identity, is_read_by_rules);
+    if (auto const evidence = check_evidence(now.survey, found_objects); evidence.status == Status::blocked)
+      findings.push_back(evidence);
+    now.plan.strangers = std::move(found_objects.strangers);
   }
   findings.push_back(check_strangers(now.survey, now.plan.strangers));
   add_drift(spi, findings, now);

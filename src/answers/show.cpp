@@ -6,6 +6,7 @@
 #include "database/session.hpp"
 #include "readiness/checks.hpp"
 #include "readiness/situation.hpp"
+#include "rules/rules.hpp"
 
 namespace gallery {
 
@@ -28,9 +29,17 @@ void show_status(backend::ResultSet &result) {
     return;
   }
   auto survey = read_ledgers(spi, std::move(ledgers.front()));
-  if (needs_objects(survey))
+  bool const looked = needs_objects(survey);
+  if (looked)
     read_objects(spi, survey);
   auto const identity = identify(survey);
+  if (!identity.is_gallery) {
+    if (!looked)
+      read_objects(spi, survey);
+    if (auto const lost = check_evidence(survey, find_objects(spi, survey, identity, is_read_by_rules));
+        lost.status == Status::blocked)
+      backend::report(WARNING, lost.message, lost.detail, lost.hint);
+  }
   // Where a revert may switch to, the last being the tag that it pins; of an Immich, the releases with just these rows.
   auto const [first, last] = identity.is_gallery
                                  ? std::pair(choose_first(identity.native_migrations, identity.immich_base),

@@ -15,6 +15,10 @@ namespace {
 /// Of what the recorded migrations made of a table, one in so many parts has to be there.
 constexpr std::size_t least_share = 4;
 
+/// A revert leaves a table or two alone that are not recorded, and so do scripts. So many whole ones in a database where
+/// nothing of Gallery's is recorded say that her ledger is lost.
+constexpr std::ptrdiff_t least_lost = 3;
+
 /// The type in a column's definition. The length of a vector follows the model that the user has chosen.
 std::string_view type_of(std::string_view definition) {
   for (std::string_view end : {" not null", " default ", " generated ", " identity "})
@@ -110,13 +114,29 @@ public:
   /// One or the other may be left alone, but not one that is `read`, nor all of them where nothing is recorded.
   [[nodiscard]] bool is_lost(const FoundObject &found, bool read) const {
     const auto &fact = *found.fact;
-    if (!identity_.is_gallery || !(read || identity_.ran.empty()) || fact.kind != Kind::Table ||
+    if (!(read || identity_.ran.empty()) || fact.kind != Kind::Table ||
         identity_.recorded(fact.migration) || !table_objection(fact, false).empty())
       return false;
     auto const known = manifest::shapes_of(Kind::Column, fact.name);
     return !known.empty() && std::all_of(known.begin(), known.end(), [&](const GalleryShape &shape) {
       return shape.migration != fact.migration || !shape.removed_by.empty() || is_there(shape);
     });
+  }
+
+  /// Tables of other names with just the columns that the recorded migrations gave this one, which is missing.
+  [[nodiscard]] std::vector<Renamed> renamed(const std::string &missing) const {
+    std::map<std::string, std::string> made;
+    for (const auto &shape : manifest::shapes_of(Kind::Column, missing))
+      if (is_made(shape))
+        made.emplace(shape.name, type_of(shape.definition));
+    std::map<std::string, std::map<std::string, std::string>> tables;
+    for (const auto &[name, type] : survey_.columns)
+      tables[name.first].emplace(name.second, type_of(type));
+    std::vector<Renamed> found;
+    for (const auto &[table, columns] : tables)
+      if (!made.empty() && columns == made && !manifest::is_gallery_table(table))
+        found.push_back({missing, table});
+    return found;
   }
 
 private:
@@ -211,6 +231,13 @@ Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Ident
       named.push_back(std::move(*found));
   Judge const judge(survey, identity, read_definitions(spi, survey, named));
 
+  for (const auto &fact : manifest::gallery_objects())
+    if (fact.kind == Kind::Table && is_read(fact) && identity.recorded(fact.migration) &&
+        (fact.removed_by.empty() || !identity.recorded(fact.removed_by)) &&
+        !survey.relations.contains(std::string(fact.name)))
+      for (auto &renamed : judge.renamed(std::string(fact.name)))
+        evidence.renamed.push_back(std::move(renamed));
+
   // Several migrations may make an object of one name: any of them that is recorded will do.
   std::set<std::string> taken;
   std::set<std::string_view> tables; // Gallery's own, which are sorted before their parts
@@ -233,6 +260,12 @@ Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Ident
       strangers.push_back(std::move(stranger));
     }
   }
+  evidence.any_ledger = identity.is_gallery;
+  if (!identity.is_gallery && std::count_if(strangers.begin(), strangers.end(), [](const Stranger &stranger) {
+                                return stranger.lost;
+                              }) < least_lost)
+    for (auto &stranger : strangers)
+      stranger.lost = false;
   // A recorded one says more than one that is not.
   std::stable_partition(strangers.begin(), strangers.end(), [](const Stranger &stranger) { return stranger.recorded; });
   for (auto &stranger : strangers)

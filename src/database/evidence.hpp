@@ -15,10 +15,18 @@ struct Stranger {
   std::string why;       // "belongs to mallory", "has the column my_notes, which Gallery does not make"
 };
 
+/// A table of Gallery's that is missing, and one of another name with all of its columns.
+struct Renamed {
+  std::string table;
+  std::string now;
+};
+
 struct Evidence {
   std::vector<FoundObject> objects; // Gallery's, in the order of the facts
   std::vector<std::string> ledgers; // Gallery's own ledger and its lock table, where they are
   std::vector<Stranger> strangers;
+  std::vector<Renamed> renamed; // of those that rules read
+  bool any_ledger = true;       // is anything of Gallery's recorded at all?
 };
 
 /// Sorts what is called as Gallery's objects are. Gallery's is what a recorded migration made and no later recorded one

@@ -51,10 +51,11 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
   if (foreign.empty())
     return ok(name, "one role owns all that has to be changed");
   std::string hint =
-      "One role has to own all of it, and no code of others may hang on it. What is not Immich's or Gallery's "
-      "there: drop it.";
+      "One role has to own all of it, and no code of others may hang on it. Look first at what each of these holds, who "
+      "its owner is and what hangs on it: who gives a stranger's table to Immich's role takes his rows and his code for "
+      "Immich's. What is not Immich's or Gallery's: drop it, or give it another name.";
   if (!statements.empty())
-    hint += " What is, as a superuser:\n" + list_lines(statements);
+    hint += " Only for what is, as a superuser:\n" + list_lines(statements);
   return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
                  "role " + quoted(survey.ledger.owner) + " does not own what has to be changed",
                  list_lines({foreign.begin(), foreign.end()}), hint);
@@ -66,9 +67,14 @@ Finding check_evidence(const Survey &survey, const Evidence &evidence) {
   for (const auto &stranger : evidence.strangers)
     if (stranger.lost)
       lost.push_back(line_of(stranger));
+  constexpr const char *message = "the ledger does not record all that Gallery made";
+  if (!lost.empty() && !evidence.any_ledger)
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, list_lines(lost),
+                   "These tables are Gallery's, but her ledger is not there: table \"gallery_migrations\", or her rows in "
+                   "table \"kysely_migrations\". If it was renamed, rename it back; otherwise put it back from the backup "
+                   "that the rest of the database is from. Then run: SELECT * FROM gallery_revert_check();");
   if (!lost.empty())
-    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the ledger does not record all that Gallery made",
-                   list_lines(lost),
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, list_lines(lost),
                    "Rows of Gallery's migrations are missing in table \"" +
                        std::string(survey.fork_ledger ? "gallery_migrations" : "kysely_migrations") +
                        "\", so what they did cannot be undone. Put them back from the backup that the rest of the "
@@ -79,13 +85,23 @@ Finding check_evidence(const Survey &survey, const Evidence &evidence) {
   for (const auto &stranger : evidence.strangers)
     if (stranger.recorded && stranger.read)
       lines.push_back(line_of(stranger));
+  std::string back;
+  for (const auto &renamed : evidence.renamed) {
+    lines.push_back("table " + quoted(renamed.table) + " is missing, and table " + quoted(renamed.now) +
+                    " has all of its columns");
+    back += " Look at the rows of table " + quoted(renamed.now) +
+            ": if they are Gallery's, give it its name back: ALTER TABLE " +
+            backend::qualified(survey.schema(), renamed.now) + " RENAME TO " + identifier(renamed.table) +
+            "; if they are not, drop it or move it to another schema.";
+  }
   if (lines.empty())
     return ok(name, "what is read of Gallery's is as Gallery makes it");
   return blocked(
       name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
       "what Gallery keeps for Immich's photos is not as Gallery makes it", list_lines(lines),
       "Favourites, pets and links could not be put right. Give these the shape and the owner that Gallery gave "
-      "them, or, if they are not Gallery's, another name.");
+      "them, or, if they are not Gallery's, another name." +
+          back);
 }
 
 Finding check_shadows(const Survey &survey) {

@@ -50,8 +50,10 @@ void look_unlocked(FirstLook &first, Locks &locks, const Call &call) {
     auto const as_caller = careful.as_caller();
     enforce(check_sessions(spi, call));
   }
-  if (is_gallery)
+  if (is_gallery) {
     enforce(check_dependents(spi, first.now.survey, first.now.plan));
+    enforce(check_publications(spi, first.now.survey, first.now.plan));
+  }
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
   enforce_blocked(check_unrecorded(first.now.identity, first.drift));
   enforce_blocked(check_keys(spi, first.now.survey, broken_keys(first.now.survey, first.now.plan, first.drift)));
@@ -105,6 +107,7 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
     if (now.identity.is_gallery) {
       enforce(check_paths(spi, now.survey));
       enforce(check_dependents(spi, now.survey, now.plan));
+      enforce(check_publications(spi, now.survey, now.plan));
     }
   }
   before.drift = unchanged || now.survey.same_objects(first.now.survey)

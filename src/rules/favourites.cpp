@@ -13,9 +13,7 @@ constexpr Need reads[] = {{"asset_favorite"}};
 
 /// Somebody may have added the column by hand.
 void check_column(const Context &db) {
-  auto const &type = db.survey.columns.at({"asset", "isFavorite"});
-  if (type != "boolean")
-    throw not_as_made("column \"isFavorite\" of table \"asset\" is \"" + type + "\", Immich makes it \"boolean\"");
+  require_type(db, "asset", "isFavorite", "boolean");
   if (db.spi
           .query("SELECT attgenerated <> '' FROM pg_attribute WHERE attname = 'isFavorite' AND attrelid = " +
                  std::to_string(db.survey.relations.at("asset").oid) + "::oid")
@@ -44,12 +42,14 @@ void work(const Context &db, Outcome &phase) {
     return;
   }
   std::string const by_owner = "f.\"assetId\" = a.id AND f.\"userId\" = a.\"ownerId\"";
+  std::string const unmarked = " AND a.\"isFavorite\" IS NOT TRUE";
   auto const favourite = db.t("asset_favorite") + " f";
   // A hash join: one pass over the favourites and one over the assets' key index, or as many key look-ups as
   // favourites.
   phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
-                               by_owner + (column ? " AND a.\"isFavorite\" IS NOT TRUE" : ""),
-                               "favourites, from \"asset_favorite\""));
+                               by_owner + (column ? unmarked : ""), "favourites, from \"asset_favorite\""));
+  if (!column) // the condition cannot name what is not there yet
+    phase.steps.back().unsettled += unmarked;
   if (!column)
     return;
   if (db.identity.recorded(drop_of_column))

@@ -52,9 +52,18 @@ Step update(const Context &db, const std::string &table, const std::string &alia
             const std::string &others, const std::string &condition, const std::string &reason) {
   auto const where = " WHERE " + condition;
   auto const target = db.t(table) + ' ' + alias;
-  return change_rows(table, Change::update,
-                     "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
-                     "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
+  auto step = change_rows(table, Change::update,
+                          "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
+                          "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
+  step.unsettled = step.matching;
+  return step;
+}
+
+void require_type(const Context &db, const std::string &table, const std::string &column, std::string_view type) {
+  auto const &found = db.survey.columns.at({table, column});
+  if (found != type)
+    throw not_as_made("column \"" + column + "\" of table \"" + table + "\" is \"" + found + "\", Immich makes it \"" +
+                      std::string(type) + '"');
 }
 
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {

@@ -70,7 +70,8 @@ inline constexpr std::string_view favourite_tables = "1794000000000-AddAssetFavo
 /// A step that deletes the rows `FROM table alias WHERE condition`.
 Step remove(const Context &db, const std::string &table, const std::string &alias, const std::string &condition,
             const std::string &reason);
-/// A step that sets `assignments` on the rows `FROM table alias [, others] WHERE condition`.
+/// A step that sets `assignments` on the rows `FROM table alias [, others] WHERE condition`. What it has changed no
+/// longer meets the condition; where that is not so, the caller says in `unsettled` what must be left of none.
 Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
             const std::string &others, const std::string &condition, const std::string &reason);
 
@@ -90,6 +91,9 @@ std::string path_text(manifest::JsonPath path, char separator);
 
 /// A path as SQL needs it: '{a,b}'::text[]. The keys are plain words.
 std::string path_literal(manifest::JsonPath path);
+
+/// Throws not_as_made() where the column, which must be there, is of another type.
+void require_type(const Context &db, const std::string &table, const std::string &column, std::string_view type);
 
 /// The refusal 55000 of a database whose native tables the rules cannot read.
 backend::Refusal not_as_made(const std::string &what);

@@ -41,6 +41,7 @@ struct Step {
   std::string table; // whose rows, or empty
   Change change = Change::update;
   std::string matching; // FROM ... [WHERE ...] of the rows it will change
+  std::string unsettled; // of an update: FROM ... [WHERE ...] of rows that it leaves none of
   std::vector<SideEffect> side_effects;
 
   std::vector<std::string> dropped; // tables that go with all of their rows

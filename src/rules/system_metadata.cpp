@@ -21,19 +21,25 @@ void clean_config(const Context &db, Outcome &phase) {
   for (auto path : manifest::gallery_config_paths())
     columns += (columns.empty() ? "" : ", ") + ("value #> " + path_literal(path) + " IS NOT NULL");
   std::string expression = "value";
+  std::string still_there;
   int settings = 0;
   for (const auto &row :
        db.spi.query("SELECT " + columns + " FROM " + db.t("system_metadata") + " WHERE key::text = 'system-config'"))
     for (std::size_t i = 0; i < row.size(); ++i)
       if (row[i] == "t") {
-        expression += " #- " + path_literal(manifest::gallery_config_paths()[i]);
+        auto const path = path_literal(manifest::gallery_config_paths()[i]);
+        expression += " #- " + path;
+        still_there += (settings == 0 ? "" : " OR ") + ("m.value #> " + path + " IS NOT NULL");
         ++settings;
       }
-  if (settings > 0)
+  if (settings > 0) {
+    require_type(db, "system_metadata", "value", "jsonb");
     phase.steps.push_back(update(db, "system_metadata", "m", "value = " + expression, "",
                                  "m.key::text = 'system-config'",
                                  std::to_string(settings) + (settings == 1 ? " setting that only Gallery knows"
                                                                            : " settings that only Gallery knows")));
+    phase.steps.back().unsettled += " AND (" + still_there + ')';
+  }
 }
 
 void remove_update(const Context &db, Outcome &phase) {

@@ -18,7 +18,9 @@ namespace gallery {
 namespace {
 
 std::string meddler_hint(const Call &call) {
-  return "A rule, a trigger or a child table that is not Immich's keeps them. Drop it, " + call.again() + '.';
+  return "A rule, a trigger or a child table that is not Immich's keeps them, or Immich's function updated_at() has "
+         "another body than Immich gives it: gallery_revert_check() names it. Drop it, or put the body back, " +
+         call.again() + '.';
 }
 
 /// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
@@ -32,8 +34,13 @@ std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey
   for (const auto &fact : manifest::native_catalog())
     if (fact.kind == manifest::Kind::Trigger)
       triggers.emplace_back(fact.name);
-  // All of Immich's that run before a row call this one, which lets every row pass.
+  // All of Immich's that run before a row call this one, which lets every row pass: as long as its body is Immich's.
   constexpr const char *harmless = "updated_at";
+  constexpr std::size_t digest_length = 32;
+  std::vector<std::string> digests;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Function && fact.name == std::string(harmless) + "()")
+      digests.emplace_back(fact.definition.substr(fact.definition.size() - digest_length));
   std::set<std::string> tables;
   for (auto &row : spi.query(
            "SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace ="
@@ -44,13 +51,14 @@ std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey
            std::to_string(TRIGGER_TYPE_BEFORE) + ") <> 0 AND NOT (g.tgname = ANY (" + backend::array_literal(triggers) +
            "::name[]) AND EXISTS (SELECT FROM pg_proc p WHERE p.oid = g.tgfoid AND p.pronamespace = c.relnamespace"
            " AND p.proname = " +
-           backend::literal(harmless) + "))))"))
+           backend::literal(harmless) + " AND md5(p.prosrc) = ANY (" + backend::array_literal(digests) + ")))))"))
     tables.insert(row[0].value_or(""));
   return tables;
 }
 
-std::string count_of(const backend::Spi &spi, const Step &step) {
-  return spi.query("SELECT count(*) " + step.matching).at(0)[0].value_or("");
+/// `rows` is FROM ... [WHERE ...].
+std::string count_of(const backend::Spi &spi, const std::string &rows) {
+  return spi.query("SELECT pg_catalog.count(*) " + rows).at(0)[0].value_or("");
 }
 
 /// Is the error one that another session causes, which changes the catalog without a lock on a table?
@@ -84,6 +92,12 @@ backend::Refusal in_the_way(const ErrorData &error, const Step &step, const Call
     if (!line.empty())
       detail += (detail.empty() ? "" : "\n") + line;
   auto hint = text(error.hint);
+  // Cursors and trigger events of this very session.
+  if (error.sqlerrcode == ERRCODE_OBJECT_IN_USE)
+    return {error.sqlerrcode, text(error.message), detail,
+            "Nothing has changed. Something that this session began is not done with the table: close its cursors "
+            "(CLOSE ALL;), commit, or start a new session, " +
+                call.again() + '.'};
   hint += (hint.empty() ? "" : " ") +
           ("Nothing has changed. Something in this database that is not Immich's is in the way: a constraint or a "
            "trigger, for example. Look for it with gallery_revert_check(), take it away, " +
@@ -141,13 +155,19 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
                                   " s so far");
       next_report = now + report_every;
     }
-    auto const expected = doubtful.contains(step.table) ? count_of(spi, step) : std::string();
+    auto const expected = doubtful.contains(step.table) ? count_of(spi, step.matching) : std::string();
     auto const changed = std::to_string(run_step(spi, step, call));
     if (!step.table.empty())
       step.rows = std::stoll(changed);
-    if (!expected.empty() && changed != expected)
+    if (expected.empty())
+      continue;
+    // Rows can count as changed and yet be as they were: a trigger decides what is written.
+    auto const unsettled = step.unsettled.empty() ? 0 : std::stoll(count_of(spi, step.unsettled));
+    auto const settled = changed == expected ? std::stoll(expected) - unsettled : std::stoll(changed);
+    if (std::to_string(settled) != expected)
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                             "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
+                             "of " + expected + " rows of table \"" + step.table + "\" only " +
+                                 std::to_string(settled) + " could be " +
                                  (step.change == Change::remove ? "deleted" : "changed"),
                              "The step is: " + step.reason + '.', meddler_hint(call));
   }
