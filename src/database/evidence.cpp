@@ -15,8 +15,8 @@ namespace {
 /// Of what the recorded migrations made of a table, one in so many parts has to be there.
 constexpr std::size_t least_share = 4;
 
-/// A revert leaves a table or two alone that are not recorded, and so do scripts. So many whole ones in a database where
-/// nothing of Gallery's is recorded say that her ledger is lost.
+/// A revert leaves a table or two alone that are not recorded, and so do scripts. So many whole ones in a database
+/// where nothing of Gallery's is recorded say that her ledger is lost.
 constexpr std::ptrdiff_t least_lost = 3;
 
 /// The type in a column's definition. The length of a vector follows the model that the user has chosen.
@@ -114,8 +114,8 @@ public:
   /// One or the other may be left alone, but not one that is `read`, nor all of them where nothing is recorded.
   [[nodiscard]] bool is_lost(const FoundObject &found, bool read) const {
     const auto &fact = *found.fact;
-    if (!(read || identity_.ran.empty()) || fact.kind != Kind::Table ||
-        identity_.recorded(fact.migration) || !table_objection(fact, false).empty())
+    if (!(read || identity_.ran.empty()) || fact.kind != Kind::Table || identity_.recorded(fact.migration) ||
+        !table_objection(fact, false).empty())
       return false;
     auto const known = manifest::shapes_of(Kind::Column, fact.name);
     return !known.empty() && std::all_of(known.begin(), known.end(), [&](const GalleryShape &shape) {
@@ -261,9 +261,8 @@ Evidence find_objects(const backend::Spi &spi, const Survey &survey, const Ident
     }
   }
   evidence.any_ledger = identity.is_gallery;
-  if (!identity.is_gallery && std::count_if(strangers.begin(), strangers.end(), [](const Stranger &stranger) {
-                                return stranger.lost;
-                              }) < least_lost)
+  if (!identity.is_gallery && std::count_if(strangers.begin(), strangers.end(),
+                                            [](const Stranger &stranger) { return stranger.lost; }) < least_lost)
     for (auto &stranger : strangers)
       stranger.lost = false;
   // A recorded one says more than one that is not.

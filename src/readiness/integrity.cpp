@@ -3,6 +3,10 @@
 
 #include <algorithm>
 
+extern "C" {
+#include "catalog/pg_trigger.h"
+}
+
 namespace gallery {
 
 using backend::identifier;
@@ -165,11 +169,16 @@ std::vector<ForeignKey> keys_of(const backend::Spi &spi, const Survey &survey, c
   std::vector<ForeignKey> keys;
   if (tables.empty())
     return keys;
-  for (auto &row :
-       spi.query("SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c"
-                 " ON c.oid = k.conrelid WHERE k.contype = 'f' AND c.relnamespace = " +
-                 std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
-                 backend::array_literal({tables.begin(), tables.end()}) + "::name[]) ORDER BY 1, 2"))
+  for (auto &row : spi.query(
+           "SELECT c.relname, k.conname, pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_class c"
+           " ON c.oid = k.conrelid WHERE k.contype = 'f' AND c.relnamespace = " +
+           std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
+           backend::array_literal({tables.begin(), tables.end()}) +
+           "::name[]) AND (c.relhasrules OR c.relhassubclass OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid ="
+           " c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND (g.tgtype & " +
+           std::to_string(TRIGGER_TYPE_BEFORE) + ") <> 0 AND (g.tgtype & CASE k.confdeltype WHEN 'c' THEN " +
+           std::to_string(TRIGGER_TYPE_DELETE) + " ELSE " + std::to_string(TRIGGER_TYPE_UPDATE) +
+           " END) <> 0)) ORDER BY 1, 2"))
     if (auto key = parse_foreign_key(survey.unqualified(row[2].value_or("")))) {
       key->table = row[0].value_or("");
       key->name = row[1].value_or("");

@@ -33,7 +33,7 @@ std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const
 std::map<std::string, std::int64_t> count_orphans(const backend::Spi &spi, const Survey &survey,
                                                   const std::vector<ForeignKey> &keys);
 
-/// All foreign keys of these tables that are there.
+/// The foreign keys of these tables whose action a rule, a child table or a trigger that runs before could undo.
 std::vector<ForeignKey> keys_of(const backend::Spi &spi, const Survey &survey, const std::set<std::string> &tables);
 
 } // namespace gallery
