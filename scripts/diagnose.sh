@@ -426,7 +426,8 @@ END {
         if (commands[i] ~ /@advice@|immich_re|gallery_revert_/) print "   (needs the extension: docs/recovery.md, step 4)"
     }
     if (!found) {
-        print "No known cause in these " lines " lines" (started ? "; the server started at line " started "." : ".")
+        text = started ? "; the server started at line " started "." : "."
+        print "No known cause in " (lines == 1 ? "this line" : "these " lines " lines") text
         for (k = 1; k <= kinds; k++) if (count_of[kind_order[k]]) {
             text = text2 == "" ? kind_name[kind_order[k]] : ", " kind_name[kind_order[k]]
             text2 = text2 text " (" count_of[kind_order[k]] ")"
