@@ -58,7 +58,7 @@ need_build_packages() {
     local major
     major=$(pg_major)
     need_packages make g++ perl git postgresql-common "postgresql-$major" "postgresql-client-$major" \
-        "postgresql-server-dev-$major" libipc-run-perl libgtest-dev
+        "postgresql-server-dev-$major" libipc-run-perl libgtest-dev busybox
 }
 
 # As root: copies the working tree to a place of the user postgres and goes on there as that user, because PostgreSQL

@@ -97,6 +97,7 @@ sub place
 	{
 		symlink $root, "$folder/gallery_revert" or die $!;
 		mkdir "$folder/my photos$_" or die $! foreach '', '/upload', '/library', '/backups';
+		mkdir "$folder/postgres" or die $!;
 		write_file("$folder/docker-compose.yml", <<'TEXT');
 services:
   immich-server:
@@ -112,7 +113,7 @@ services:
   database:
     image: ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0
 TEXT
-		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\n"
+		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nDB_DATA_LOCATION=./postgres\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\n"
 			  . "IMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
 	}
 	my ($install) = slurp_file($ENV{TEMP_CONFIG}) =~ m{^dynamic_library_path = '(.*?)/usr/lib/postgresql/}m;

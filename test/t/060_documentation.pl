@@ -393,7 +393,7 @@ sub recover
 				like($_[0], qr/^IMMICH_VERSION will be: v3\.3\.5$/m, 'the tag');
 				like(slurp_file("$folder/.env"), qr/^IMMICH_VERSION=v3\.3\.5$/m, 'is in .env');
 				is(join(' ', sort map { s/=.*//r } split /\n/, slurp_file("$folder/.env")),
-					'DB_PASSWORD IMMICH_S3_BUCKET IMMICH_STORAGE_BACKEND IMMICH_VERSION UPLOAD_LOCATION',
+					'DB_DATA_LOCATION DB_PASSWORD IMMICH_S3_BUCKET IMMICH_STORAGE_BACKEND IMMICH_VERSION UPLOAD_LOCATION',
 					'with all that was there');
 			},
 			'6b. Restore the dump/3' => sub {
