@@ -22,7 +22,9 @@ EXTRA_CLEAN = build src/*.bc src/*/*.bc src/*.d src/*/*.d
 PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"'
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -MMD -MP -fvisibility=hidden -fvisibility-inlines-hidden
 # Templates of the C++ library stay visible whatever the compiler is told; the linker hides them.
-SHLIB_LINK = -lstdc++ $(EXTRA_LIBS)
+SHLIB_LINK = $(CXX_RUNTIME) $(EXTRA_LIBS)
+# packaging/binaries puts it into the module.
+CXX_RUNTIME = -lstdc++
 $(EXTENSION).so: SHLIB_LINK += -Wl,--version-script=$(EXTENSION).map
 
 # The server's bitcode rule knows nothing of PG_CXXFLAGS, and inlining a function called once gains nothing.
