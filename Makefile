@@ -83,7 +83,7 @@ build/test_preload.so: test/modules/test_preload.cpp
 	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl
 
 # What a developer calls. Each script says at its top what it installs and does.
-.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist test-deb test-pgxn test-image
+.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist binaries test-deb test-pgxn test-image test-binaries
 demo:
 	tools/demo
 test:
@@ -108,9 +108,15 @@ deb:
 	packaging/deb
 dist:
 	packaging/dist
+binaries:
+	packaging/binaries
 test-deb:
 	packaging/test-install deb
 test-pgxn:
 	packaging/test-install pgxn
 test-image:
 	packaging/test-install image
+# Those of this machine's architecture in chroots of each release, those of arm64 under an emulator.
+test-binaries:
+	packaging/test-install binaries
+	packaging/test-arm64
