@@ -11,7 +11,7 @@
 #define GALLERY_REVERT_BUGTRACKER ""
 #endif
 
-namespace gallery::manifest {
+namespace manifest {
 
 // "Install a newer version, from ...".
 inline std::string home() {
@@ -25,4 +25,4 @@ inline std::string reports() {
   return address.empty() ? "where you got gallery_revert" : "at " + std::string(address);
 }
 
-} // namespace gallery::manifest
+} // namespace manifest
