@@ -1,4 +1,5 @@
-// Where hints send people: the addresses in META.json, from which the build takes them, or, while none is published, in words.
+// Where hints send people: the addresses in META.json, from which the build takes them, or, while none is published, in
+// words.
 #pragma once
 
 #include <string>
