@@ -127,9 +127,9 @@ mkdir $tree or die $!;
 system("tar -c --exclude=build --exclude=.git --exclude='*.[od]' . | tar -x -C $tree") == 0 or die "tar: $?";
 my $told = qr/where you got gallery_revert/;
 my @with_words = grep { slurp("$tree/$_") =~ $told } qw(README.md CONTRIBUTING.md docs/reference.md docs/switching-back.md);
-my $published = slurp('META.json') =~ s/^   "resources": \{.*\},$/   "resources": { "homepage": "https:\/\/home.invalid\/x", @{[
-	'"bugtracker": { "web": "https://home.invalid/x/issues" },' ]} @{[
-	'"repository": { "url": "https://home.invalid/x.git", "web": "https://home.invalid/x", "type": "git" }' ]} },/mr;
+my $address = '"homepage": "https://home.invalid/x", "bugtracker": { "web": "https://home.invalid/x/issues" }, '
+  . '"repository": { "url": "https://home.invalid/x.git", "web": "https://home.invalid/x", "type": "git" }';
+my $published = slurp('META.json') =~ s/^   "resources": \{.*\},$/   "resources": { $address },/mr;
 sub publish { my $meta = shift; open my $file, '>:raw', "$tree/META.json" or die $!; print $file $meta; close $file or die $!; return }
 publish($published);
 is(verdict($published), undef, 'an address is valid');
