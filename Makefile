@@ -87,7 +87,8 @@ build/test_preload.so: test/modules/test_preload.cpp
 	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl
 
 # What a developer calls. Each script says at its top what it installs and does.
-.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench links deb dist binaries test-deb test-pgxn test-image test-binaries test-kubernetes
+.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench
+.PHONY: links deb dist binaries test-deb test-pgxn test-image test-binaries test-kubernetes
 demo:
 	tools/demo
 test:

@@ -133,7 +133,8 @@ my $published = slurp('META.json') =~ s/^   "resources": \{.*\},$/   "resources"
 sub publish { my $meta = shift; open my $file, '>:raw', "$tree/META.json" or die $!; print $file $meta; close $file or die $!; return }
 publish($published);
 is(verdict($published), undef, 'an address is valid');
-like(links('--check', $tree), qr/^links: README\.md has not the addresses of META\.json; run: make links$/m, 'documents without it are seen');
+like(links('--check', $tree), qr/^links: README\.md has not the addresses of META\.json; run: make links$/m,
+	'documents without it are seen');
 links($tree);
 is(links('--check', $tree), 'content', 'and mended');
 is_deeply([ grep { slurp("$tree/$_") =~ $told || slurp("$tree/$_") !~ m{<https://home\.invalid/x} } @with_words ], [], 'in all documents');

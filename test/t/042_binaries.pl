@@ -76,13 +76,15 @@ is_deeply([ grep { !/^(?:libc|libm)\.so\.6$|^ld-linux/ } @needed ], [], 'it need
 unlike(slurp($module), qr{/tmp/tmp\.|\Q$root\E}, 'no folder of the build in it');
 my ($id) = qx(readelf -n $module) =~ /Build ID: ([0-9a-f]+)/;
 my @symbols = qx(tar -tzf @{[ $archive =~ s/\.tar/-debug.tar/r ]});
-like($symbols[-1], qr{^usr/lib/debug/\.build-id/@{[ substr $id, 0, 2 ]}/@{[ substr $id, 2 ]}\.debug$}, 'its debug symbols, where gdb looks');
+like($symbols[-1], qr{^usr/lib/debug/\.build-id/@{[ substr $id, 0, 2 ]}/@{[ substr $id, 2 ]}\.debug$},
+	'its debug symbols, where gdb looks');
 
 # It works: what it throws crosses the server's code with the unwinder that it brings along.
 my $node = PostgreSQL::Test::Cluster->new('binaries');
 $node->init;
 my $own = "$scratch/unpacked/usr/share/postgresql/$major";
-$node->append_conf('postgresql.conf', $major >= 18 ? "extension_control_path = '$own:\$system'" : "extension_destdir = '$scratch/unpacked'");
+$node->append_conf('postgresql.conf',
+	$major >= 18 ? "extension_control_path = '$own:\$system'" : "extension_destdir = '$scratch/unpacked'");
 $node->append_conf('postgresql.conf', "dynamic_library_path = '$scratch/unpacked/usr/lib/postgresql/$major/lib:\$libdir'");
 system('chmod', '-R', 'a+rX', $scratch);
 $node->start;
