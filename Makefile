@@ -3,6 +3,9 @@
 
 EXTENSION = gallery_revert
 EXTVERSION := $(shell sed -n 's/^   "version": "\(.*\)",$$/\1/p' META.json)
+# Where the project is and where to report: the line "resources" there, which may be empty.
+HOMEPAGE := $(shell sed -n 's/^   "resources": .*"homepage": "\([^"]*\)".*/\1/p' META.json)
+BUGTRACKER := $(shell sed -n 's/^   "resources": .*"bugtracker": { "web": "\([^"]*\)".*/\1/p' META.json)
 
 MODULE_big = $(EXTENSION)
 SOURCES = $(wildcard src/*.cpp src/*/*.cpp)
@@ -19,10 +22,13 @@ SPECS = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 
 EXTRA_CLEAN = build src/*.bc src/*/*.bc src/*.d src/*/*.d
 
-PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"' -DGALLERY_REVERT_HOMEPAGE='"$(HOMEPAGE)"' \
+	-DGALLERY_REVERT_BUGTRACKER='"$(BUGTRACKER)"'
 PG_CXXFLAGS = -std=c++20 -Wall -Wextra -Werror -Wno-register -MMD -MP -fvisibility=hidden -fvisibility-inlines-hidden
 # Templates of the C++ library stay visible whatever the compiler is told; the linker hides them.
-SHLIB_LINK = -lstdc++ $(EXTRA_LIBS)
+SHLIB_LINK = $(CXX_RUNTIME) $(EXTRA_LIBS)
+# packaging/binaries puts it into the module.
+CXX_RUNTIME = -lstdc++
 $(EXTENSION).so: SHLIB_LINK += -Wl,--version-script=$(EXTENSION).map
 
 # The server's bitcode rule knows nothing of PG_CXXFLAGS, and inlining a function called once gains nothing.
@@ -81,7 +87,8 @@ build/test_preload.so: test/modules/test_preload.cpp
 	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl
 
 # What a developer calls. Each script says at its top what it installs and does.
-.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist test-deb test-pgxn test-image
+.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench
+.PHONY: links deb dist binaries test-deb test-pgxn test-image test-binaries test-kubernetes
 demo:
 	tools/demo
 test:
@@ -102,13 +109,24 @@ lint:
 	tools/lint
 bench:
 	bench/run
+links:
+	packaging/links
 deb:
 	packaging/deb
 dist:
 	packaging/dist
+binaries:
+	packaging/binaries
 test-deb:
 	packaging/test-install deb
 test-pgxn:
 	packaging/test-install pgxn
 test-image:
 	packaging/test-install image
+# Those of this machine's architecture in chroots of each release, those of arm64 under an emulator.
+test-binaries:
+	packaging/test-install binaries
+	packaging/test-arm64
+# With the content of docker/extension's image.
+test-kubernetes:
+	packaging/test-kubernetes

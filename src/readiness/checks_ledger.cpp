@@ -1,6 +1,7 @@
 // The checks of the ledger and of the target.
 #include "readiness/checks.hpp"
 
+#include "manifest/links.hpp"
 #include "settings.hpp"
 
 #include <algorithm>
@@ -50,8 +51,8 @@ Finding check_migrations(const Identity &identity) {
                        (identity.unknown.size() == 1 ? " migration" : " migrations") +
                        " that this version of gallery_revert does not know",
                    list_lines(quoted_all(identity.unknown)),
-                   "They come from a newer Gallery, a newer Immich or another fork. Install a newer gallery_revert; "
-                   "nothing is guessed.");
+                   "They come from a newer Gallery, a newer Immich or another fork. Install a newer version, from " +
+                       manifest::home() + "; nothing is guessed.");
   return ok(name, "every recorded migration is known");
 }
 
@@ -124,7 +125,7 @@ Finding check_target(const Identity &identity, const manifest::ImmichRelease *&t
   const auto *automatic = choose_target(identity.native_migrations, identity.immich_base);
   if (automatic == nullptr)
     return blocked(name, ERRCODE_FEATURE_NOT_SUPPORTED, "no known Immich release fits this database", "",
-                   "Install a newer gallery_revert.");
+                   "Install a newer version, from " + manifest::home() + ".");
   auto const wanted = settings::target();
   if (wanted.empty()) {
     target = automatic;

@@ -2,6 +2,7 @@
 #include "run/verify.hpp"
 
 #include "backend/guard.hpp"
+#include "manifest/links.hpp"
 #include "readiness/checks.hpp"
 
 #include <algorithm>
@@ -176,8 +177,8 @@ void verify(const backend::Spi &spi, const Survey &after, const Plan &done, cons
   throw backend::Refusal(
       ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the result would not be a stock Immich, so nothing is changed",
       list_lines(differences),
-      "This is a gap in gallery_revert or a change of your own to the database. Keep this message and report it; the "
-      "database is as it was.");
+      "This is a gap in gallery_revert or a change of your own to the database. Keep this message and report it " +
+          manifest::reports() + "; the database is as it was.");
 }
 
 } // namespace gallery

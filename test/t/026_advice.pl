@@ -175,7 +175,7 @@ my @table = (
 	[ 'another fork', state_of(88, '3.1.0') . add('2100000000010-FrameleafTables') . add('2100000000020-More'),
 		'', 'refused 0A000', undef, qr/2 migrations .*"2100000000010-FrameleafTables" "2100000000020-More"/ ],
 	[ 'a newer Immich', state_of(100, '3.3.5') . add('1799999999999-FromTheFuture'), 'v3.3.5', 'refused 0A000', undef,
-		qr/"1799999999999-FromTheFuture".*Install a newer gallery_revert/ ],
+		qr/"1799999999999-FromTheFuture".*Install a newer version, from where you got gallery_revert/ ],
 	[ 'a moving tag is no release', state_of(68, '2.7.5'), 'release', 'refused 22023', undef,
 		qr/"release" is not an Immich release.*v1\.132\.0 to v3\.3\.5/ ],
 	[ 'a release that is not known', state_of(68, '2.7.5'), 'v9.0.0', 'refused 22023', undef, qr/"v9\.0\.0"/ ],

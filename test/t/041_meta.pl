@@ -117,6 +117,45 @@ cmp_ok(scalar @functions, '>=', 8, 'functions of the module in the SQL file');
 is_deeply([ sort map { (split)[2] } qx(nm -D --defined-only $module) ],
 	[ sort 'Pg_magic_func', '_PG_init', map { ($_, "pg_finfo_$_") } @functions ], 'the module exports its entry points');
 
+# Where people are sent: nowhere yet, or to the addresses of one line of META.json, which the build and the documents take from there.
+sub links { my $said = qx($^X packaging/links @_ 2>&1); return $? == 0 ? 'content' : $said }
+is(links('--check', '.'), 'content', 'documents and packages have the addresses of META.json');
+is(qx(grep -c . debian/control) > 0 && scalar(slurp('debian/control') =~ s/15/PGVERSION/gr eq slurp('debian/control.in')), 1,
+	'debian/control is of debian/control.in');
+my $tree = "$scratch/published";
+mkdir $tree or die $!;
+system("tar -c --exclude=build --exclude=.git --exclude='*.[od]' . | tar -x -C $tree") == 0 or die "tar: $?";
+my $told = qr/where you got gallery_revert/;
+my @with_words = grep { slurp("$tree/$_") =~ $told } qw(README.md CONTRIBUTING.md docs/reference.md docs/switching-back.md);
+my $address = '"homepage": "https://home.invalid/x", "bugtracker": { "web": "https://home.invalid/x/issues" }, '
+  . '"repository": { "url": "https://home.invalid/x.git", "web": "https://home.invalid/x", "type": "git" }';
+my $published = slurp('META.json') =~ s/^   "resources": \{.*\},$/   "resources": { $address },/mr;
+sub publish { my $meta = shift; open my $file, '>:raw', "$tree/META.json" or die $!; print $file $meta; close $file or die $!; return }
+publish($published);
+is(verdict($published), undef, 'an address is valid');
+like(links('--check', $tree), qr/^links: README\.md has not the addresses of META\.json; run: make links$/m,
+	'documents without it are seen');
+links($tree);
+is(links('--check', $tree), 'content', 'and mended');
+is_deeply([ grep { slurp("$tree/$_") =~ $told || slurp("$tree/$_") !~ m{<https://home\.invalid/x} } @with_words ], [], 'in all documents');
+for my $file (qw(control control.in)) {
+	like(slurp("$tree/debian/$file"), qr{^Homepage: https://home\.invalid/x\nVcs-Browser: .*\nVcs-Git: .*\.git\n}m, "debian/$file");
+}
+like(slurp("$tree/debian/copyright"), qr{^Source: https://home\.invalid/x$}m, 'debian/copyright');
+my @units = qw(src/readiness/checks_ledger src/run/verify);
+my $built = qx(make -s -C $tree PG_CONFIG=$ENV{PG_CONFIG} @{[ map { "$_.o" } @units ]} 2>&1);
+is($?, 0, 'it builds') or diag($built);
+my $strings = join '', map { slurp("$tree/$_.o") } @units;
+like($strings, qr{https://home\.invalid/x/issues}, 'the message that asks for a report has it');
+like($strings, qr{https://home\.invalid/x\0}, 'the one that names a newer version, too');
+unlike($strings, $told, 'and no other words');
+publish(slurp('META.json'));
+links($tree);
+is(qx(diff -r -x '*.[od]' -x build -x .git . $tree), '', 'taken back, all is as it was');
+# The Makefile reads one line.
+publish($published =~ s/("homepage")/\n      $1/r);
+like(links($tree), qr/has to be one line/, 'more than a line is refused');
+
 # The rooms of src: as they are, and with each kind of mistake.
 sub layers { my $said = qx($^X tools/layers $_[0]); return $? == 0 ? 'clean' : $said }
 is(layers('.'), 'clean', 'the includes fit the table in CONTRIBUTING.md');
