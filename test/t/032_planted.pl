@@ -79,6 +79,7 @@ my %server = (DB_HOSTNAME => $node->host, DB_PORT => $node->port, DB_USERNAME =>
 my %scripts = (
 	'preserve' => sub { run_in(\%preserve, "$root/scripts/preserve-state.sh", '-d', 'target', '-o', "$temp/out" . ++$out) },
 	'preserve and restore' => sub { run_in(\%preserve, "$root/scripts/preserve-state.sh", '-d', 'target', '-t', '-o', "$temp/out" . ++$out) },
+	'report' => sub { run_in(\%preserve, "$root/scripts/report.sh", '-d', 'target', '-o', "$temp/out" . ++$out) },
 	'entrypoint' => sub { run_in(\%server, 'bash', "$root/docker/immich-server/entrypoint.sh") });
 
 # In a session of the role's own: from SET SESSION AUTHORIZATION every function leads back.
@@ -86,8 +87,11 @@ sub as { my ($role, $sql) = @_; return $node->safe_psql('target', $sql, extra_pa
 
 # Name, who planted, who owns Immich ('': a superuser, '-': there is none), what was planted, a statement in which it strikes, and
 # for each script the exit status with what it must say.
-my @no_immich = ('preserve' => [ 1, qr/holds no Immich/ ], 'entrypoint' => [ 0, qr/stock command started/ ]);
-my @fine = ('preserve' => [ 0, qr/Done\./ ], 'entrypoint' => [ 0, qr/^stock command started$/m ]);
+# The extension is in none of these, so that a report is never whole.
+my @no_immich = ('preserve' => [ 1, qr/holds no Immich/ ],
+	'report' => [ 3, qr/is not installed in this database/ ], 'entrypoint' => [ 0, qr/stock command started/ ]);
+my @fine = ('preserve' => [ 0, qr/Done\./ ],
+	'report' => [ 3, qr/is not installed in this database/ ], 'entrypoint' => [ 0, qr/^stock command started$/m ]);
 # A table that Immich might have had is named, where it is somebody else's.
 my @named = ('preserve' => [ 0, qr/another role are not counted:\s+not read, belongs to another role\tpublic\.\w+ of mallory\n.*Done\./s ]);
 # A stranger's objects in the dump would be made, and their code run, by the superuser who restores it.

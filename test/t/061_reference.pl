@@ -133,6 +133,9 @@ is_deeply(exit_codes('scripts/preserve-state.sh'),
 	distinct($preserve =~ /\bexit (\d+)\b/g, $preserve =~ /interrupted \w+ (\d+)'/g), 'exit codes of preserve-state.sh');
 is_deeply(exit_codes('scripts/diagnose.sh'),
 	distinct(read_text("$root/scripts/diagnose.sh") =~ /\bexit (\d+)\b/g), 'exit codes of diagnose.sh');
+my $report = read_text("$root/scripts/report.sh");
+is_deeply(exit_codes('scripts/report.sh'),
+	distinct($report =~ /\bexit (\d+)\b/g, $report =~ /\bstatus=(\d+)\b/g), 'exit codes of report.sh');
 
 # Links: a file, and a heading in it.
 my @all = (tested_documents($root), map { s{^\Q$root\E/}{}r } glob "$root/CHANGELOG.md $root/bench/*.md $root/bench/*/*.md");
