@@ -13,14 +13,26 @@ COMMENT ON FUNCTION gallery_revert() IS
 'Needs gallery.revert_token. Look at gallery_revert_plan() first.';
 
 CREATE FUNCTION gallery_revert_plan(
-  OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT statement text)
+  OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT digest text,
+  OUT statement text)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'gallery_revert_plan';
 
 COMMENT ON FUNCTION gallery_revert_plan() IS
-'Shows the statements that gallery_revert() would run, in order, with the reason and the number of rows of each. Changes nothing.';
+'Shows the statements that gallery_revert() would run, in order, with the reason and the number of rows of each, and a digest that '
+'tells this plan from others up to that step (see gallery.revert_plan). Changes nothing.';
+
+CREATE FUNCTION gallery_revert_losses(OUT what text, OUT count bigint, OUT names text[], OUT instead text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_losses';
+
+COMMENT ON FUNCTION gallery_revert_losses() IS
+'Tells what gallery_revert() would take away, in the words of who owns the photos, with counts and names, '
+'and what becomes of each. Changes nothing.';
 
 CREATE FUNCTION gallery_revert_status(
   OUT product text, OUT gallery_release text, OUT immich_first text, OUT immich_last text, OUT native_migrations integer,
@@ -92,6 +104,7 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, '
 'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
-REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_check(), gallery_revert_status(),
+REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_losses(), gallery_revert_check(),
+  gallery_revert_status(),
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
   immich_repair_migration_order() FROM PUBLIC;

@@ -5,6 +5,8 @@ CREATE EXTENSION gallery_revert;
 \set before `test/lib/dump-hash regress_plan`
 SELECT * FROM gallery_revert_status();
 SELECT step, phase, kind, rows, reason FROM gallery_revert_plan();
+-- A digest of each step and all before it.
+SELECT step, digest, kind, object FROM gallery_revert_plan() WHERE step IN (1, 2, 20, 21);
 \a \x
 SELECT step, object, statement FROM gallery_revert_plan();
 \a \x

@@ -57,6 +57,12 @@ SET LOCAL gallery.revert_target = 'release';
 SELECT * FROM pg_temp.refusal();
 ROLLBACK;
 
+-- Another plan than the one that was looked at.
+BEGIN;
+SET LOCAL gallery.revert_plan = '0123456789ab';
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
 -- Foreign dependents: a view on a fork table, on a fork column of a native table, a foreign key, a function on a row type, a
 -- column of a row type, an index over a fork column.
 BEGIN;

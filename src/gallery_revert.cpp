@@ -57,6 +57,7 @@ void _PG_init(void) {
 
 PG_FUNCTION_INFO_V1(gallery_revert);
 PG_FUNCTION_INFO_V1(gallery_revert_plan);
+PG_FUNCTION_INFO_V1(gallery_revert_losses);
 PG_FUNCTION_INFO_V1(gallery_revert_check);
 PG_FUNCTION_INFO_V1(gallery_revert_status);
 PG_FUNCTION_INFO_V1(gallery_revert_manifest);
@@ -74,6 +75,10 @@ Datum immich_repair_migration_order(PG_FUNCTION_ARGS) {
 
 Datum gallery_revert_plan(PG_FUNCTION_ARGS) {
   return return_look<gallery::plan_call, gallery::show_plan>(fcinfo);
+}
+
+Datum gallery_revert_losses(PG_FUNCTION_ARGS) {
+  return return_look<gallery::losses_call, gallery::show_losses>(fcinfo);
 }
 
 Datum gallery_revert_check(PG_FUNCTION_ARGS) {

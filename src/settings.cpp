@@ -14,6 +14,7 @@ constexpr const char *accepted_token = "i_accept_data_loss";
 // The server writes these.
 char *token_value = nullptr;
 char *target_value = nullptr;
+char *plan_value = nullptr;
 int lock_timeout_value = 5000;
 bool ignore_sessions_value = false;
 
@@ -46,6 +47,10 @@ void define() {
                              "Immich release to switch to, for example v2.7.5; empty chooses it.",
                              "Empty means the newest patch of the earliest release line that fits the database.",
                              &target_value, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("gallery.revert_plan",
+                             "Digests of the steps of the only plan that gallery_revert() may run; empty: any.",
+                             "The column digest of gallery_revert_plan(), from the first step to the last.",
+                             &plan_value, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("gallery.revert_lock_timeout",
                           "Total time gallery_revert() spends trying to get all of its locks.",
                           "When it is over the sessions in the way are named and nothing has changed.",
@@ -67,6 +72,10 @@ Token token() {
 
 std::string target() {
   return target_value == nullptr ? std::string() : std::string(target_value);
+}
+
+std::string plan() {
+  return plan_value == nullptr ? std::string() : std::string(plan_value);
 }
 
 int lock_timeout() {

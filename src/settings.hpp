@@ -24,6 +24,9 @@ std::string target();
 /// gallery.revert_lock_timeout in milliseconds.
 int lock_timeout();
 
+/// gallery.revert_plan: the digests of the only plan that may run, a word for each step; empty means any.
+std::string plan();
+
 /// gallery.revert_ignore_sessions.
 bool ignore_sessions();
 

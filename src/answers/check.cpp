@@ -7,6 +7,7 @@
 #include "readiness/situation.hpp"
 #include "rules/rules.hpp"
 #include "run/table_locks.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -140,6 +141,8 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
       return; // nothing of it is looked at
     }
     now.plan = plan_for(spi, now.survey, now.identity, std::move(found_objects), Rows::any);
+    if (auto plan = check_plan(now.plan); !settings::plan().empty())
+      findings.push_back(std::move(plan));
     findings.push_back(check_lock_table(spi, now.survey, now.plan));
     findings.push_back(check_paths(spi, now.survey));
     findings.push_back(check_dependents(spi, now.survey, now.plan));

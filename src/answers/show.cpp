@@ -17,7 +17,15 @@ void show_plan(backend::ResultSet &result) {
   int number = 0;
   for (const auto &step : now.plan.steps)
     result.add({std::to_string(++number), step.phase, step.kind, step.object, step.reason,
-                step.rows ? backend::Field(std::to_string(*step.rows)) : backend::Field(), step.statement});
+                step.rows ? backend::Field(std::to_string(*step.rows)) : backend::Field(), step.digest,
+                step.statement});
+}
+
+void show_losses(backend::ResultSet &result) {
+  backend::Spi const spi;
+  Careful const careful(spi);
+  for (const auto &loss : losses_of(spi, look(spi)))
+    result.add({loss.what, std::to_string(loss.count), loss.names, loss.instead});
 }
 
 void show_status(backend::ResultSet &result) {

@@ -6,6 +6,7 @@
 namespace gallery {
 
 void show_plan(backend::ResultSet &result);      // gallery_revert_plan()
+void show_losses(backend::ResultSet &result);    // gallery_revert_losses()
 void show_status(backend::ResultSet &result);    // gallery_revert_status()
 void show_manifest(backend::ResultSet &result);  // gallery_revert_manifest()
 void show_check(backend::ResultSet &result);     // gallery_revert_check()

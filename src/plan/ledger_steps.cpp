@@ -43,6 +43,17 @@ void row_step(Plan &plan, const Survey &survey, const std::string &table, Change
   plan.steps.push_back(std::move(step));
 }
 
+/// A step that gives a row of the ledger another time and, where `name` is there, another name.
+void move_row(Plan &plan, const Survey &survey, const std::string &row, const std::string &name,
+              const std::optional<std::string> &time, const std::string &reason) {
+  auto const renaming = name.empty() ? "" : "name = " + literal(name);
+  auto set = renaming;
+  if (time)
+    set += (set.empty() ? "" : ", ") + ("\"timestamp\" = " + literal(*time));
+  row_step(plan, survey, survey.ledger.table, Change::update, reason, set, "name::text = " + literal(row));
+  plan.steps.back().essence = "UPDATE, " + (time ? "a time, " : std::string()) + renaming + plan.steps.back().matching;
+}
+
 } // namespace
 
 void clean_ledgers(const Survey &survey, const Identity &identity, Plan &plan) {
@@ -60,20 +71,19 @@ void clean_ledgers(const Survey &survey, const Identity &identity, Plan &plan) {
   auto changes = repair_order(identity.native_rows);
   for (const auto &row : identity.renamed)
     if (row.action == RenamedRow::Action::rename) {
-      std::string set = "name = " + literal(std::string(row.fact->released_as));
+      std::string const released(row.fact->released_as);
+      std::optional<std::string> time;
       std::erase_if(changes, [&](const TimestampChange &change) {
-        bool const same = change.name == row.fact->released_as;
+        bool const same = change.name == released;
         if (same)
-          set += ", \"timestamp\" = " + literal(change.to);
+          time = change.to;
         return same;
       });
-      row_step(plan, survey, survey.ledger.table, Change::update,
-               "an unreleased name; Immich released it as the new one", set,
-               "name::text = " + literal(std::string(row.fact->name)));
+      move_row(plan, survey, std::string(row.fact->name), released, time,
+               "an unreleased name; Immich released it as the new one");
     }
   for (const auto &change : changes)
-    row_step(plan, survey, survey.ledger.table, Change::update, "out of order: Immich wants the order of the names",
-             "\"timestamp\" = " + literal(change.to), "name::text = " + literal(change.name));
+    move_row(plan, survey, change.name, "", change.to, "out of order: Immich wants the order of the names");
 }
 
 } // namespace gallery

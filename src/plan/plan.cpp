@@ -1,6 +1,7 @@
 // Builds the plan: the steps in their order, row counts and locks.
 #include "plan/plan.hpp"
 
+#include "plan/digest.hpp"
 #include "plan/drops.hpp"
 #include "plan/ledger_steps.hpp"
 #include "rules/rules.hpp"
@@ -85,6 +86,7 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   look_at_rows(spi, survey, plan, rows);
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
+  add_digests(spi, plan.steps);
   return plan;
 }
 

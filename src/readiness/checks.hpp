@@ -37,6 +37,8 @@ Finding check_shadows(const Survey &survey);
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
 /// 8: no other client is connected to this database.
 Finding check_sessions(const backend::Spi &spi, const Call &call);
+/// 9: the plan is the one of gallery.revert_plan, where that is set.
+Finding check_plan(const Plan &plan);
 /// The server's lock table has room for what a revert takes. Only a warning: how far it grows beyond its size is the
 /// server's own affair, and who meets its end has lost nothing.
 Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan);

@@ -8,10 +8,14 @@
 
 namespace gallery {
 
-Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows) {
+namespace {
+
+/// Runs questions of the rules to tables.
+template <typename Ask>
+auto ask_tables(Ask ask) {
   std::string why;
   try {
-    return make_plan(spi, survey, identity, std::move(found), rows);
+    return ask();
   } catch (const backend::ServerError &error) {
     // A table or a column that is not there, or of another type: of class 42, but for missing privileges.
     if (ERRCODE_TO_CATEGORY(error.data->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
@@ -20,6 +24,16 @@ Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &ide
     why = error.what();
   }
   throw not_as_made(why);
+}
+
+} // namespace
+
+Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows) {
+  return ask_tables([&] { return make_plan(spi, survey, identity, std::move(found), rows); });
+}
+
+std::vector<FoundLoss> losses_of(const backend::Spi &spi, const Situation &now) {
+  return ask_tables([&] { return find_losses(spi, now.survey, now.identity, now.plan); });
 }
 
 Situation look(const backend::Spi &spi, Rows rows) {

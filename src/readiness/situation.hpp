@@ -1,7 +1,7 @@
 // What is known of a database at one moment: survey, identity, target and plan, each from the one before.
 #pragma once
 
-#include "plan/plan.hpp"
+#include "plan/losses.hpp"
 
 namespace gallery {
 
@@ -18,6 +18,9 @@ Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &ide
 
 /// Surveys the database and works out what to do; refuses what cannot be told for sure.
 Situation look(const backend::Spi &spi, Rows rows = Rows::any);
+
+/// find_losses() of a plan that has not run; throws as plan_for().
+std::vector<FoundLoss> losses_of(const backend::Spi &spi, const Situation &now);
 
 /// "v2.7.0 to v2.7.5": the releases that fit the ledger, for a message.
 std::string range_of(const Identity &identity);

@@ -22,6 +22,7 @@ struct FirstLook {
   backend::WriteWatch watch; // made first: what is read after it holds as long as nobody writes
   Situation now;
   std::vector<Drift> drift;
+  std::vector<FoundLoss> losses;
 };
 
 backend::Refusal refuse_gallery() {
@@ -43,6 +44,7 @@ void look_unlocked(FirstLook &first, Locks &locks, const Call &call) {
   // Of a plain Immich only the ledger is ever changed, by a repair: what has to do with Gallery is not looked at.
   if (first.now.plan.steps.empty() || is_gallery != call.reverts)
     return;
+  enforce(check_plan(first.now.plan));
   enforce(check_shadows(first.now.survey));
   if (is_gallery)
     enforce(check_paths(spi, first.now.survey));
@@ -53,6 +55,7 @@ void look_unlocked(FirstLook &first, Locks &locks, const Call &call) {
   if (is_gallery) {
     enforce(check_dependents(spi, first.now.survey, first.now.plan));
     enforce(check_publications(spi, first.now.survey, first.now.plan));
+    first.losses = losses_of(spi, first.now);
   }
   first.drift = own_drift(spi, first.now.survey, first.now.identity, first.now.plan).drift;
   enforce_blocked(check_unrecorded(first.now.identity, first.drift));
@@ -68,6 +71,7 @@ FirstLook look_first(Locks &locks, const Call &call) {
 struct Outcome {
   Situation done; // with the rows that each step changed; without steps where others had done it all in the meantime
   std::vector<Drift> drift;
+  std::vector<FoundLoss> losses;
   std::int64_t locked_milliseconds = 0;
   std::int64_t proof_milliseconds = 0; // part of the above
 };
@@ -103,6 +107,7 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   Careful const careful(spi);
   enforce_blocked(check_prefix(now.identity));
   if (!unchanged) {
+    enforce(check_plan(now.plan));
     enforce(check_shadows(now.survey));
     if (now.identity.is_gallery) {
       enforce(check_paths(spi, now.survey));
@@ -116,6 +121,7 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   enforce_blocked(check_unrecorded(now.identity, before.drift));
   auto const broken = broken_keys(now.survey, now.plan, before.drift);
   enforce_blocked(check_keys(spi, now.survey, broken));
+  outcome.losses = unchanged || !now.identity.is_gallery ? std::move(first.losses) : losses_of(spi, now);
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
   execute(spi, now.survey, now.plan, broken, call);
@@ -156,25 +162,28 @@ std::string seconds_text(std::int64_t milliseconds) {
   return text + " s";
 }
 
-/// One line on what was done, the tag to pin, and the completion notice, which is always the last.
+/// What was done and what went with it, the tag to pin, and the completion notice, which is always the last.
 void report_done(const Outcome &outcome) {
   const auto &now = outcome.done;
-  std::map<std::string, std::int64_t> rows;
   std::size_t tables = now.plan.ledgers.size();
   for (const auto &object : now.plan.objects)
     tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
+  std::int64_t restored = 0;
   for (const auto &step : now.plan.steps)
-    if (step.rows)
-      rows[step.phase] += *step.rows;
-  backend::report(NOTICE,
-                  "Gallery " +
-                      (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
-                      ": dropped " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
-                      std::to_string(tables) + " tables among them; rows changed: " + std::to_string(rows["restore"]) +
-                      " restored, " + std::to_string(rows["clean"]) + " cleaned, " + std::to_string(rows["settings"]) +
-                      " in settings, " + std::to_string(rows["ledger"]) + " in the ledger",
-                  "The locks were held for " + seconds_text(outcome.locked_milliseconds) + ", the proof took " +
-                      seconds_text(outcome.proof_milliseconds) + " of it.");
+    if (step.phase == "restore" && !step.auxiliary)
+      restored += step.rows.value_or(0);
+  std::string detail;
+  for (const auto &loss : outcome.losses)
+    detail += (detail.empty() ? "Lost or changed:\n" : "\n") + std::to_string(loss.count) + ' ' + loss.what;
+  backend::report(
+      NOTICE,
+      "Gallery " + (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
+          " is gone: " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
+          std::to_string(tables) + " tables among them; " + std::to_string(restored) +
+          (restored == 1 ? " row was put back or mended" : " rows were put back or mended"),
+      detail + (detail.empty() ? "" : "\n") + "The locks were held for " + seconds_text(outcome.locked_milliseconds) +
+          ", the proof took " + seconds_text(outcome.proof_milliseconds) +
+          " of it. Digest of the plan: " + now.plan.steps.back().digest + '.');
   for (const auto &remark : now.plan.remarks)
     backend::report(WARNING, remark.message, remark.detail);
   backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + std::string(now.target->tag));
@@ -207,7 +216,7 @@ std::string repair_ledger() {
   auto first = look_first(locks, repair_call);
   enforce_blocked(check_prefix(first.now.identity));
   std::string tag(choose_target(first.now.identity.native_migrations, Version())->tag);
-  auto const outcome = first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}}
+  auto const outcome = first.now.plan.steps.empty() ? Outcome{std::move(first.now), {}, {}}
                                                     : carry_out(std::move(first), locks, repair_call);
   std::vector<std::string> lines;
   for (const auto &step : outcome.done.plan.steps)

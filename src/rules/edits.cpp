@@ -84,11 +84,25 @@ void remove_edits(const Context &db, Outcome &phase) {
   phase.steps.push_back(remove(db, "asset_edit", "e", foreign(), "edits that Immich does not know"));
 }
 
+std::string list_lost(const Context &db) {
+  if (!db.has("asset", {"originalFileName"}))
+    return "";
+  return "SELECT e.action::text || ' of ' || a.\"originalFileName\"::text AS name, 1::bigint AS number, 0::bigint AS"
+         " part FROM " +
+         db.t("asset_edit") + " e LEFT JOIN " + db.t("asset") + " a ON a.id = e.\"assetId\" WHERE " + foreign();
+}
+
+constexpr Loss lost = {.what = {"edit that Immich does not know", "edits that Immich does not know"},
+                       .instead =
+                           "gone, with what they rendered; the photos and videos are whole, as they were uploaded",
+                       .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::edited_assets = {.needs = needs, .work = restore_assets};
+constinit const Rule rules::edited_assets = {.needs = needs, .work = restore_assets, .loss = &lost};
 constinit const Rule rules::edited_files = {
-    .needs = needs_of_files, .side_effects = effects_of_files, .work = remove_files};
-constinit const Rule rules::edits = {.needs = needs, .side_effects = effects_of_edits, .work = remove_edits};
+    .needs = needs_of_files, .side_effects = effects_of_files, .work = remove_files, .loss = &lost};
+constinit const Rule rules::edits = {
+    .needs = needs, .side_effects = effects_of_edits, .work = remove_edits, .loss = &lost};
 
 } // namespace gallery

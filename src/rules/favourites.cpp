@@ -64,8 +64,27 @@ void work(const Context &db, Outcome &phase) {
                "no favourites any more by \"asset_favorite\""));
 }
 
+/// Of each user who has any; those of his own photos are no loss.
+std::string list_lost(const Context &db) {
+  if (!db.has_gallery("asset_favorite", {"assetId", "userId"}) || !db.has("user", {"id", "name", "email"}))
+    return "";
+  return "SELECT CASE WHEN x.number <> 0::bigint THEN " + user_name("u") +
+         " || ': ' || x.number::text END AS name, x.number, 0::bigint AS part FROM (SELECT f.\"userId\","
+         " pg_catalog.count(a.id) AS number FROM " +
+         db.t("asset_favorite") + " f LEFT JOIN " + db.t("asset") +
+         " a ON a.id = f.\"assetId\" AND a.\"ownerId\" <> f.\"userId\" GROUP BY 1) x LEFT JOIN " + db.t("user") +
+         " u ON u.id = x.\"userId\"";
+}
+
+constexpr std::string_view tables[] = {"asset_favorite"};
+constexpr Loss lost = {.what = {"favourite among photos of others", "favourites among photos of others"},
+                       .instead = "gone; favourites among one's own photos come back",
+                       .tables = tables,
+                       .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::favourites = {.migration = favourite_tables, .needs = needs, .reads = reads, .work = work};
+constinit const Rule rules::favourites = {
+    .migration = favourite_tables, .needs = needs, .reads = reads, .work = work, .loss = &lost};
 
 } // namespace gallery

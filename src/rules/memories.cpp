@@ -21,8 +21,22 @@ void work(const Context &db, Outcome &phase) {
     effects.push_back(at_most(db, "memory_asset_audit", Change::remove, "x.\"memoryId\"" + of_rules));
 }
 
+std::string list_lost(const Context &db) {
+  if (!db.has("memory", {"ownerId"}) || !db.has("user", {"id", "name", "email"}))
+    return "";
+  return "SELECT " + user_name("u") +
+         " || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM (SELECT"
+         " m.\"ownerId\", pg_catalog.count(*) AS number FROM " +
+         db.t("memory") + " m WHERE m.type::text = 'rule' GROUP BY 1) x LEFT JOIN " + db.t("user") +
+         " u ON u.id = x.\"ownerId\"";
+}
+
+constexpr Loss lost = {.what = {"memory made by a rule", "memories made by rules"},
+                       .instead = "gone; their photos stay, and so do Immich's own memories",
+                       .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::memories = {.needs = needs, .side_effects = side_effects, .work = work};
+constinit const Rule rules::memories = {.needs = needs, .side_effects = side_effects, .work = work, .loss = &lost};
 
 } // namespace gallery

@@ -54,14 +54,11 @@ std::string listed_faces(const Context &db, const Pets &by) {
          " b ON b.id = l.\"faceId\" WHERE b." + by.key + " IN (" + by.humans + ")";
 }
 
-void remove_faces(const Context &db, Outcome &phase) {
-  Pets const by(db);
+/// The condition of faces f that go; empty where none can be told.
+std::string faces_of_pets(const Context &db, const Pets &by) {
   bool const listed = db.has_gallery("pet_search", {"faceId"});
-  if (!by.told)
-    phase.remarks.push_back({"columns \"type\" and \"species\" of table \"person\" are missing",
-                             "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
   if (!by.told && !listed)
-    return;
+    return "";
   auto const of_pets = [&](const char *face) { return face + by.key + " IN (" + by.only_pets() + ")"; };
   std::string faces = of_pets("f.");
   if (listed && by.told)
@@ -69,7 +66,16 @@ void remove_faces(const Context &db, Outcome &phase) {
                                   of_pets("b."));
   else if (listed)
     faces = is_one_of("f.id", listed_faces(db, by));
-  phase.steps.push_back(remove(db, "asset_face", "f", faces, "faces of pets, which Immich would show as people"));
+  return faces;
+}
+
+void remove_faces(const Context &db, Outcome &phase) {
+  Pets const by(db);
+  if (!by.told)
+    phase.remarks.push_back({"columns \"type\" and \"species\" of table \"person\" are missing",
+                             "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
+  if (auto const faces = faces_of_pets(db, by); !faces.empty())
+    phase.steps.push_back(remove(db, "asset_face", "f", faces, "faces of pets, which Immich would show as people"));
 }
 
 void remove_groups(const Context &db, Outcome &phase) {
@@ -90,13 +96,47 @@ void remove_people(const Context &db, Outcome &phase) {
         by.groups ? "pets that share a group with people" : "pets that Gallery keeps as people"));
 }
 
+/// Each pet with its faces, and faces that are of none. Where pets share a group, so do they their faces: these count
+/// with the first.
+std::string list_lost(const Context &db) {
+  Pets const by(db);
+  auto const faces = faces_of_pets(db, by);
+  if (faces.empty() || !db.has("person", {"name"}))
+    return "";
+  auto const key = by.groups ? "\"personGroupId\"" : "id";
+  return "SELECT CASE WHEN p.there IS NULL THEN 'of no pet' ELSE coalesce(nullif(p.name::text, ''::text), 'no name') "
+         "END "
+         "||"
+         " ': ' || " +
+         counted_sql("coalesce(f.number, 0::bigint)", {"face", "faces"}) +
+         " AS name, CASE WHEN p.there IS NULL THEN 0::bigint ELSE 1::bigint END AS number, coalesce(f.number, "
+         "0::bigint) "
+         "AS"
+         " part FROM (SELECT true AS there, p.name, CASE WHEN pg_catalog.row_number() OVER (PARTITION BY p." +
+         key + " ORDER BY p.name::text) = 1::bigint THEN p." + key + " END AS key FROM " + db.t("person") +
+         " p WHERE " + (by.told ? by.is_pet : "false") + ") p FULL JOIN (SELECT f." + by.key +
+         " AS key, pg_catalog.count(*) AS number FROM " + db.t("asset_face") + " f WHERE " + faces +
+         " GROUP BY 1) f ON f.key = p.key";
+}
+
+constexpr std::string_view tables[] = {"pet_search"};
+constexpr Loss lost = {.what = {"pet", "pets"},
+                       .with = {"face", "faces"},
+                       .instead = "gone, with their faces; the photos stay",
+                       .tables = tables,
+                       .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::pet_faces = {
-    .migration = pet_columns, .needs = needs, .reads = reads, .side_effects = effects_of_faces, .work = remove_faces};
+constinit const Rule rules::pet_faces = {.migration = pet_columns,
+                                         .needs = needs,
+                                         .reads = reads,
+                                         .side_effects = effects_of_faces,
+                                         .work = remove_faces,
+                                         .loss = &lost};
 constinit const Rule rules::pet_groups = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_groups};
+    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_groups, .loss = &lost};
 constinit const Rule rules::pets = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_people};
+    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_people, .loss = &lost};
 
 } // namespace gallery

@@ -18,14 +18,17 @@ constexpr SideEffect side_effects[] = {{"plugin_method", Change::remove},   {"wo
                                        {"plugin_action", Change::remove},   {"plugin_filter", Change::remove},
                                        {"workflow_action", Change::remove}, {"workflow_filter", Change::remove}};
 
+constexpr const char *of_others = "x.name::text <> 'gallery-core'";
+
+/// Has workflow w a step of such a plugin x?
+std::string step_of(const Context &db, const std::string &condition) {
+  return "EXISTS (SELECT FROM " + db.t("workflow_step") + " s JOIN " + db.t("plugin_method") +
+         " m ON m.id = s.\"pluginMethodId\" JOIN " + db.t("plugin") +
+         " x ON x.id = m.\"pluginId\" WHERE s.\"workflowId\" = w.id AND " + condition + ")";
+}
+
 void turn_workflows_off(const Context &db, Outcome &phase) {
-  auto step_of = [&](const std::string &condition) {
-    return "EXISTS (SELECT FROM " + db.t("workflow_step") + " s JOIN " + db.t("plugin_method") +
-           " m ON m.id = s.\"pluginMethodId\" JOIN " + db.t("plugin") +
-           " x ON x.id = m.\"pluginId\" WHERE s.\"workflowId\" = w.id AND " + condition + ")";
-  };
-  std::string const condition =
-      "w.enabled AND " + step_of(ours) + " AND NOT " + step_of("x.name::text <> 'gallery-core'");
+  std::string const condition = "w.enabled AND " + step_of(db, ours) + " AND NOT " + step_of(db, of_others);
   std::string names;
   for (const auto &row : db.spi.query("SELECT coalesce(nullif(w.name, ''), w.id::text) FROM " + db.t("workflow") +
                                       " w WHERE " + condition + " ORDER BY 1 LIMIT 100"))
@@ -38,9 +41,20 @@ void remove_plugin(const Context &db, Outcome &phase) {
   phase.steps.push_back(remove(db, "plugin", "x", ours, "Gallery's plugin, at which Immich stops at start"));
 }
 
+std::string list_lost(const Context &db) {
+  return "SELECT coalesce(nullif(w.name::text, ''::text), w.id::text) || CASE WHEN " + step_of(db, of_others) +
+         " THEN ''::text ELSE ': all of them' END AS name, 1::bigint AS number, 0::bigint AS part FROM " +
+         db.t("workflow") + " w WHERE " + step_of(db, ours);
+}
+
+constexpr Loss lost = {
+    .what = {"workflow that loses steps of Gallery's plugin", "workflows that lose steps of Gallery's plugin"},
+    .instead = "they stay without these steps, turned off where none is left",
+    .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::plugin_workflows = {.needs = needs_of_workflows, .work = turn_workflows_off};
+constinit const Rule rules::plugin_workflows = {.needs = needs_of_workflows, .work = turn_workflows_off, .loss = &lost};
 constinit const Rule rules::plugin = {.needs = needs, .side_effects = side_effects, .work = remove_plugin};
 
 } // namespace gallery

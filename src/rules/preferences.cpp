@@ -15,8 +15,26 @@ void work(const Context &db, Outcome &phase) {
                                  "the preference " + path_text(path, '.') + ", which only Gallery knows"));
 }
 
+std::string list_lost(const Context &db) {
+  if (!db.has("user_metadata", {"userId"}) || !db.has("user", {"id", "name", "email"}))
+    return "";
+  std::string list;
+  for (auto path : manifest::gallery_preference_paths())
+    list += (list.empty() ? "" : " UNION ALL ") +
+            ("SELECT '" + path_text(path, '.') + " of ' || " + user_name("u") +
+             " AS name, 1::bigint AS number, 0::bigint AS part FROM " + db.t("user_metadata") + " x LEFT JOIN " +
+             db.t("user") + " u ON u.id = x.\"userId\" WHERE x.key::text = 'preferences' AND x.value #> " +
+             path_literal(path) + " IS NOT NULL");
+  return list;
+}
+
+constexpr Loss lost = {
+    .what = {"preference of a user that only Gallery knows", "preferences of users that only Gallery knows"},
+    .instead = "gone; all other preferences stay",
+    .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::preferences = {.needs = needs, .work = work};
+constinit const Rule rules::preferences = {.needs = needs, .work = work, .loss = &lost};
 
 } // namespace gallery

@@ -72,6 +72,23 @@ SideEffect at_most(const Context &db, std::string_view table, Change change, con
   return {table, change, {}, std::stoll(count)};
 }
 
+std::string user_name(const std::string &alias) {
+  return "coalesce(nullif(" + alias + ".name::text, ''::text), " + alias + ".email::text)";
+}
+
+std::string_view form_of(const Noun &noun, std::int64_t count) {
+  return count == 1 ? noun.one : noun.many;
+}
+
+std::string counted(std::int64_t count, const Noun &noun) {
+  return std::to_string(count) + ' ' + std::string(form_of(noun, count));
+}
+
+std::string counted_sql(const std::string &count, const Noun &noun) {
+  return count + "::text || CASE WHEN " + count + " = 1::bigint THEN ' " + std::string(noun.one) + "' ELSE ' " +
+         std::string(noun.many) + "' END";
+}
+
 std::string is_one_of(const std::string &column, const std::string &keys) {
   return column + " = ANY (ARRAY(" + keys + "))";
 }

@@ -10,6 +10,7 @@
 
 #include "backend/guard.hpp"
 #include "database/identity.hpp"
+#include "rules/loss.hpp"
 #include "rules/step.hpp"
 
 #include <initializer_list>
@@ -62,6 +63,9 @@ struct Rule {
   std::span<const SideEffect> side_effects = {};
   /// Adds to the outcome of its phase. Its steps get the phase and the side effects from here; they may have more.
   void (*work)(const Context &db, Outcome &phase) = nullptr;
+  /// What is lost by it. Rules of one subject may state the same. Without one, the rows that it takes away count as
+  /// notes of Gallery's own.
+  const Loss *loss = nullptr;
 };
 
 /// The migration since which Gallery keeps favourites in a table of its own.
@@ -77,6 +81,9 @@ Step update(const Context &db, const std::string &table, const std::string &alia
 
 /// A side effect on at most as many rows x as there are now `FROM table x WHERE condition`: what goes along by a key.
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition);
+
+/// The name of a user `alias`, as SQL.
+std::string user_name(const std::string &alias);
 
 /// A condition: the column, a primary key of its own, is one of the keys that the query `keys` gives. The keys are an
 /// array made once, so that the server looks rows up by the index whatever its statistics say: rows to clean are few

@@ -34,6 +34,7 @@ void complete(const Context &db, const Entry &entry, Outcome &phase) {
   for (auto &step : phase.steps)
     if (step.phase.empty()) {
       step.phase = entry.phase;
+      step.told = entry.rule->loss != nullptr;
       if (!step.table.empty())
         std::copy_if(entry.rule->side_effects.begin(), entry.rule->side_effects.end(),
                      std::back_inserter(step.side_effects),
@@ -53,7 +54,7 @@ Outcome apply_rules(const Context &db) {
   Outcome all;
   Outcome phase;
   for (const auto *entry = std::begin(all_rules); entry != std::end(all_rules); ++entry) {
-    if (applies(db, *entry->rule)) {
+    if (entry->rule->work != nullptr && applies(db, *entry->rule)) {
       entry->rule->work(db, phase);
       complete(db, *entry, phase);
     }
@@ -63,6 +64,15 @@ Outcome apply_rules(const Context &db) {
     }
   }
   return all;
+}
+
+std::vector<const Loss *> losses_of_rules(const Context &db) {
+  std::vector<const Loss *> losses;
+  for (const auto &entry : all_rules)
+    if (entry.rule->loss != nullptr && applies(db, *entry.rule) &&
+        std::find(losses.begin(), losses.end(), entry.rule->loss) == losses.end())
+      losses.push_back(entry.rule->loss);
+  return losses;
 }
 
 bool is_read_by_rules(const manifest::GalleryObject &object) {

@@ -22,9 +22,24 @@ void remove_checkpoints(const Context &db, Outcome &phase) {
                                "sync checkpoints of Gallery's types"));
 }
 
+std::string list_lost(const Context &db) {
+  if (!db.has("api_key", {"name"}))
+    return "";
+  return "SELECT x.name || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM (SELECT k.name::text, "
+         "(SELECT"
+         " pg_catalog.count(*) FROM pg_catalog.unnest(k.permissions::text[]) AS p(name) WHERE p.name = ANY (" +
+         array_of(manifest::gallery_permissions()) + ")) AS number FROM " + db.t("api_key") +
+         " k) x WHERE x.number > 0::bigint";
+}
+
+constexpr Loss lost = {
+    .what = {"permission of an API key that only Gallery knows", "permissions of API keys that only Gallery knows"},
+    .instead = "the keys stay, with all other permissions",
+    .list = list_lost};
+
 } // namespace
 
-constinit const Rule rules::permissions = {.needs = needs_of_permissions, .work = clean_permissions};
+constinit const Rule rules::permissions = {.needs = needs_of_permissions, .work = clean_permissions, .loss = &lost};
 constinit const Rule rules::checkpoints = {.needs = needs_of_checkpoints, .work = remove_checkpoints};
 
 } // namespace gallery

@@ -51,25 +51,31 @@ void name_unclear(const Context &db, Outcome &phase) {
              unclear[0][1].value_or("") + "."});
 }
 
+std::string emptied(const Context &db) {
+  return is_one_of("l.id", links_that_keep(db, false));
+}
+
 void remove_emptied(const Context &db, Outcome &phase) {
   if (says_space(db))
-    phase.steps.push_back(remove(db, "shared_link", "l", is_one_of("l.id", links_that_keep(db, false)),
-                                 "links made from a space: none of their photos may be shared"));
+    phase.steps.push_back(
+        remove(db, "shared_link", "l", emptied(db), "links made from a space: none of their photos may be shared"));
+}
+
+/// The rows s of links that lose some of their photos.
+std::string unshared(const Context &db) {
+  return "s.\"sharedLinkId\" IN (" + links_that_keep(db, true) + ") AND EXISTS (SELECT FROM " + db.t("shared_link") +
+         " l, " + db.t("asset") + " a WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND " + of_others(db) +
+         ")";
 }
 
 void remove_assets(const Context &db, Outcome &phase) {
   if (says_space(db))
-    phase.steps.push_back(remove(db, "shared_link_asset", "s",
-                                 "s.\"sharedLinkId\" IN (" + links_that_keep(db, true) + ")" +
-                                     " AND EXISTS (SELECT FROM " + db.t("shared_link") + " l, " + db.t("asset") +
-                                     " a WHERE l.id = s.\"sharedLinkId\" AND a.id = s.\"assetId\" AND " +
-                                     of_others(db) + ")",
+    phase.steps.push_back(remove(db, "shared_link_asset", "s", unshared(db),
                                  "links made from a space: photos their owner may not share"));
 }
 
-void remove_album_links(const Context &db, Outcome &phase) {
-  if (!says_space(db))
-    return;
+/// The links l to albums that their owner may not share.
+std::string of_strange_albums(const Context &db) {
   bool const owner_column = db.has("album", {"ownerId"});
   std::string owns = "EXISTS (SELECT FROM " + db.t("album_user") +
                      " u WHERE u.\"albumId\" = l.\"albumId\" AND u.\"userId\" = l.\"userId\" AND u.role::text IN "
@@ -78,17 +84,51 @@ void remove_album_links(const Context &db, Outcome &phase) {
   if (owner_column)
     owns +=
         " OR EXISTS (SELECT FROM " + db.t("album") + " b WHERE b.id = l.\"albumId\" AND b.\"ownerId\" = l.\"userId\")";
-  phase.steps.push_back(remove(db, "shared_link", "l",
-                               "l.\"spaceId\" IS NOT NULL AND l.type::text = 'ALBUM' AND NOT (" + owns + ")",
-                               "links made from a space: albums their owner may not share"));
+  return "l.\"spaceId\" IS NOT NULL AND l.type::text = 'ALBUM' AND NOT (" + owns + ")";
 }
+
+void remove_album_links(const Context &db, Outcome &phase) {
+  if (says_space(db))
+    phase.steps.push_back(remove(db, "shared_link", "l", of_strange_albums(db),
+                                 "links made from a space: albums their owner may not share"));
+}
+
+/// A link's own key is a secret.
+constexpr const char *link_name = "coalesce(nullif(l.description::text, ''::text), 'link ' || l.id::text)";
+
+std::string list_links(const Context &db) {
+  if (!says_space(db) || !db.has("shared_link", {"description"}))
+    return "";
+  return "SELECT " + std::string(link_name) + " AS name, 1::bigint AS number, 0::bigint AS part FROM " +
+         db.t("shared_link") + " l WHERE " + emptied(db) + " OR " + of_strange_albums(db);
+}
+
+std::string list_assets(const Context &db) {
+  if (!says_space(db) || !db.has("shared_link", {"description"}))
+    return "";
+  return "SELECT " + std::string(link_name) +
+         " || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM"
+         " (SELECT s.\"sharedLinkId\", pg_catalog.count(*) AS number FROM " +
+         db.t("shared_link_asset") + " s WHERE " + unshared(db) + " GROUP BY 1) x JOIN " + db.t("shared_link") +
+         " l ON l.id = x.\"sharedLinkId\"";
+}
+
+constexpr Loss lost_links = {.what = {"share link made from a space", "share links made from spaces"},
+                             .instead = "gone: all that they show is of others, who have not shared it in Immich",
+                             .list = list_links};
+constexpr Loss lost_assets = {
+    .what = {"photo in share links made from spaces", "photos in share links made from spaces"},
+    .instead = "no longer in these links, which stay for the rest of their photos",
+    .list = list_assets};
 
 } // namespace
 
 constinit const Rule rules::unclear_links = {.needs = needs, .work = name_unclear};
-constinit const Rule rules::emptied_links = {.needs = needs, .side_effects = effects_of_links, .work = remove_emptied};
-constinit const Rule rules::space_link_assets = {.needs = needs, .reads = reads, .work = remove_assets};
+constinit const Rule rules::emptied_links = {
+    .needs = needs, .side_effects = effects_of_links, .work = remove_emptied, .loss = &lost_links};
+constinit const Rule rules::space_link_assets = {
+    .needs = needs, .reads = reads, .work = remove_assets, .loss = &lost_assets};
 constinit const Rule rules::space_link_albums = {
-    .needs = needs, .side_effects = effects_of_links, .work = remove_album_links};
+    .needs = needs, .side_effects = effects_of_links, .work = remove_album_links, .loss = &lost_links};
 
 } // namespace gallery

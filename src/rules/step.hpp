@@ -34,7 +34,10 @@ struct Step {
   std::string object; // as a user would name it
   std::string reason;
   std::string statement;
+  std::string essence; // the statement without ids, times and the like, which differ between copies; empty: all of it
+  std::string digest;  // of this step and all before it
 
+  bool told = false;      // a loss says what its rows are to who owns them
   bool auxiliary = false; // only there for the row steps of its phase: left out with them
 
   // Of a step that changes rows:

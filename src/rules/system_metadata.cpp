@@ -46,18 +46,35 @@ void remove_update(const Context &db, Outcome &phase) {
   for (const auto &row : db.spi.query("SELECT value ->> 'releaseVersion' FROM " + db.t("system_metadata") +
                                       " WHERE key::text = 'version-check-state'")) {
     auto const version = parse_version(row[0].value_or(""));
-    if (version && is_gallery_version(*version, "9999-12-31", db.identity))
-      phase.steps.push_back(
-          remove(db, "system_metadata", "m",
-                 "m.key::text = 'version-check-state' AND m.value ->> 'releaseVersion'::text = " + literal(*row[0]),
-                 "a Gallery release that Immich would offer as an update"));
+    if (!version || !is_gallery_version(*version, "9999-12-31", db.identity))
+      continue;
+    phase.steps.push_back(
+        remove(db, "system_metadata", "m",
+               "m.key::text = 'version-check-state' AND m.value ->> 'releaseVersion'::text = " + literal(*row[0]),
+               "a Gallery release that Immich would offer as an update"));
+    phase.steps.back().essence = "DELETE FROM " + db.t("system_metadata") + " m: version-check-state, of Gallery";
   }
 }
+
+std::string list_settings(const Context &db) {
+  std::vector<std::string> names;
+  for (auto path : manifest::gallery_config_paths())
+    names.push_back(path_text(path, '.'));
+  return "SELECT p.name, 1::bigint AS number, 0::bigint AS part FROM pg_catalog.unnest(" +
+         backend::array_literal(names) + ") AS p(name), " + db.t("system_metadata") +
+         " m WHERE m.key::text = 'system-config' AND m.value #> pg_catalog.string_to_array(p.name, '.'::text) IS NOT"
+         " NULL";
+}
+
+constexpr Loss lost_settings = {
+    .what = {"setting of the server that only Gallery knows", "settings of the server that only Gallery knows"},
+    .instead = "gone; all other settings stay",
+    .list = list_settings};
 
 } // namespace
 
 constinit const Rule rules::metadata = {.needs = needs, .work = remove_notes};
-constinit const Rule rules::system_config = {.needs = needs, .work = clean_config};
+constinit const Rule rules::system_config = {.needs = needs, .work = clean_config, .loss = &lost_settings};
 constinit const Rule rules::version_check = {.needs = needs, .work = remove_update};
 
 } // namespace gallery

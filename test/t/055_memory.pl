@@ -50,6 +50,7 @@ SQL
 my $always = <<'SQL';
 BEGIN;
 SELECT count(*) FROM gallery_revert_plan();
+SELECT count(*) FROM gallery_revert_losses();
 SELECT count(*) FROM gallery_revert_status();
 SELECT count(*) FROM immich_inventory();
 SELECT count(*) FROM immich_recovery_advice();

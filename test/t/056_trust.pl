@@ -48,6 +48,7 @@ my @calls = (
 	[ status => 'SELECT * FROM gallery_revert_status();' ],
 	[ check => 'SELECT * FROM gallery_revert_check();' ],
 	[ plan => 'SELECT * FROM gallery_revert_plan();' ],
+	[ losses => 'SELECT * FROM gallery_revert_losses();' ],
 	[ manifest => 'SELECT * FROM gallery_revert_manifest();' ],
 	[ inventory => 'SELECT * FROM immich_inventory();' ],
 	[ advice => 'SELECT * FROM immich_recovery_advice();' ],

@@ -140,7 +140,7 @@ gallery($node, 'newer', '--generation', 'v5.9');
 {
 	my $holder = client('looked', 'holder');
 	my $limit = q{SET gallery.revert_lock_timeout = '300ms';};
-	my @all = qw(gallery_revert gallery_revert_plan immich_inventory immich_repair_migration_order);
+	my @all = qw(gallery_revert gallery_revert_plan gallery_revert_losses immich_inventory immich_repair_migration_order);
 	my %functions = (asset => \@all, kysely_migrations => [ @all, qw(gallery_revert_status immich_recovery_advice) ]);
 	for my $table (sort keys %functions)
 	{
@@ -278,7 +278,7 @@ BEGIN RAISE NOTICE 'read by %', current_user; RETURN 1; END $f$; ALTER FUNCTION 
 		(undef, $out, $err) = revert($node, $database, instead => 'SELECT hint FROM gallery_revert_check();');
 		like($out, $statement, 'gallery_revert_check() has them too');
 		unlike($err, qr/read by/, 'and has read nothing');
-		for my $function (qw(gallery_revert_status gallery_revert_plan immich_inventory immich_recovery_advice))
+		for my $function (qw(gallery_revert_status gallery_revert_plan gallery_revert_losses immich_inventory immich_recovery_advice))
 		{
 			(undef, $out, $err) = revert($node, $database, instead => "SELECT count(*) FROM $function();");
 			unlike($err, qr/read by|permission denied/, "$function() does not read it");
