@@ -27,4 +27,10 @@ int lock_timeout();
 /// gallery.revert_ignore_sessions.
 bool ignore_sessions();
 
+/// gallery.revert_spaces: each space becomes an album.
+bool spaces_become_albums();
+
+/// gallery.revert_pets: pets that are people in Immich's tables stay people.
+bool pets_stay_people();
+
 } // namespace settings

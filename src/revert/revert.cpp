@@ -163,15 +163,16 @@ void report_done(const Outcome &outcome) {
   for (const auto &step : now.plan.steps)
     if (step.rows)
       rows[step.phase] += *step.rows;
-  backend::report(NOTICE,
-                  "Gallery " +
-                      (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
-                      ": dropped " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
-                      std::to_string(tables) + " tables among them; rows changed: " + std::to_string(rows["restore"]) +
-                      " restored, " + std::to_string(rows["clean"]) + " cleaned, " + std::to_string(rows["settings"]) +
-                      " in settings, " + std::to_string(rows["ledger"]) + " in the ledger",
-                  "The locks were held for " + seconds_text(outcome.locked_milliseconds) + ", the proof took " +
-                      seconds_text(outcome.proof_milliseconds) + " of it.");
+  backend::report(
+      NOTICE,
+      "Gallery " + (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
+          ": dropped " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
+          std::to_string(tables) + " tables among them; rows changed: " + std::to_string(rows["restore"]) +
+          " restored, " + std::to_string(rows["clean"]) + " cleaned, " +
+          (rows["keep"] == 0 ? "" : std::to_string(rows["keep"]) + " added for albums, ") +
+          std::to_string(rows["settings"]) + " in settings, " + std::to_string(rows["ledger"]) + " in the ledger",
+      "The locks were held for " + seconds_text(outcome.locked_milliseconds) + ", the proof took " +
+          seconds_text(outcome.proof_milliseconds) + " of it.");
   for (const auto &remark : now.plan.remarks)
     backend::report(WARNING, remark.message, remark.detail);
   backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + std::string(now.target->tag));

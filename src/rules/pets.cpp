@@ -1,5 +1,6 @@
 // Pets: Gallery keeps them as people of a type of their own, or lists their faces in a table.
 #include "rules/rule.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -54,9 +55,21 @@ std::string listed_faces(const Context &db, const Pets &by) {
          " b ON b.id = l.\"faceId\" WHERE b." + by.key + " IN (" + by.humans + ")";
 }
 
+bool pets_go() {
+  return !settings::pets_stay_people();
+}
+
 void remove_faces(const Context &db, Outcome &phase) {
   Pets const by(db);
   bool const listed = db.has_gallery("pet_search", {"faceId"});
+  if (!pets_go()) {
+    if (listed)
+      phase.steps.push_back(remove(db, "asset_face", "f",
+                                   is_one_of("f.id", "SELECT s.\"faceId\" FROM " + db.t("pet_search") + " s") +
+                                       " AND f." + by.key + " IS NULL",
+                                   "faces of pets that are nobody in Immich's tables"));
+    return;
+  }
   if (!by.told)
     phase.remarks.push_back({"columns \"type\" and \"species\" of table \"person\" are missing",
                              "Pets that Gallery keeps as people cannot be told from people, and stay among them."});
@@ -94,9 +107,15 @@ void remove_people(const Context &db, Outcome &phase) {
 
 constinit const Rule rules::pet_faces = {
     .migration = pet_columns, .needs = needs, .reads = reads, .side_effects = effects_of_faces, .work = remove_faces};
-constinit const Rule rules::pet_groups = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_groups};
-constinit const Rule rules::pets = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_people};
+constinit const Rule rules::pet_groups = {.wanted = pets_go,
+                                          .migration = pet_columns,
+                                          .needs = needs,
+                                          .side_effects = effects_of_people,
+                                          .work = remove_groups};
+constinit const Rule rules::pets = {.wanted = pets_go,
+                                    .migration = pet_columns,
+                                    .needs = needs,
+                                    .side_effects = effects_of_people,
+                                    .work = remove_people};
 
 } // namespace gallery

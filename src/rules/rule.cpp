@@ -57,6 +57,12 @@ Step update(const Context &db, const std::string &table, const std::string &alia
                      "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
 }
 
+Step insert(const Context &db, const std::string &table, const std::string &columns, const std::string &query,
+            const std::string &reason) {
+  return change_rows(table, Change::insert, "INSERT INTO " + db.t(table) + " (" + columns + ") " + query,
+                     "FROM (" + query + ") r", reason);
+}
+
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {
   auto const count =
       db.spi.query("SELECT pg_catalog.count(*) FROM " + db.t(table) + " x WHERE " + condition).at(0)[0].value_or("0");

@@ -29,7 +29,7 @@ struct SideEffect {
 };
 
 struct Step {
-  std::string phase;  // triggers, drop, restore, clean, settings, columns, ledger
+  std::string phase;  // triggers, drop, restore, clean, keep, settings, columns, ledger
   std::string kind;   // what the object is: rows, table, column, index, ...
   std::string object; // as a user would name it
   std::string reason;

@@ -146,7 +146,9 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
     if (!expected.empty() && changed != expected)
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                              "of " + expected + " rows of table \"" + step.table + "\" only " + changed + " could be " +
-                                 (step.change == Change::remove ? "deleted" : "changed"),
+                                 (step.change == Change::remove   ? "deleted"
+                                  : step.change == Change::insert ? "added"
+                                                                  : "changed"),
                              "The step is: " + step.reason + '.', meddler_hint(call));
   }
 }
