@@ -17,6 +17,12 @@ char *target_value = nullptr;
 char *plan_value = nullptr;
 int lock_timeout_value = 5000;
 bool ignore_sessions_value = false;
+int spaces_value = 0;
+int pets_value = 0;
+
+// What becomes of what only Gallery knows: 0 is the default, that it goes.
+constexpr config_enum_entry spaces_options[] = {{"drop", 0, false}, {"albums", 1, false}, {nullptr, 0, false}};
+constexpr config_enum_entry pets_options[] = {{"drop", 0, false}, {"people", 1, false}, {nullptr, 0, false}};
 
 GucSource token_source = PGC_S_DEFAULT;
 
@@ -59,6 +65,12 @@ void define() {
                            "Lets gallery_revert() go on although other clients are connected.",
                            "Locks still protect the tables. A server that goes on running on the database will fail.",
                            &ignore_sessions_value, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable("gallery.revert_spaces",
+                           "What becomes of shared spaces: drop, or albums of Immich's with their members and photos.",
+                           nullptr, &spaces_value, 0, spaces_options, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomEnumVariable("gallery.revert_pets",
+                           "What becomes of pets that are people in Immich's tables: drop, or stay people.", nullptr,
+                           &pets_value, 0, pets_options, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   compat::reserve_setting_prefix("gallery");
 }
 
@@ -84,6 +96,14 @@ int lock_timeout() {
 
 bool ignore_sessions() {
   return ignore_sessions_value;
+}
+
+bool spaces_become_albums() {
+  return spaces_value != 0;
+}
+
+bool pets_stay_people() {
+  return pets_value != 0;
 }
 
 } // namespace settings

@@ -30,4 +30,10 @@ std::string plan();
 /// gallery.revert_ignore_sessions.
 bool ignore_sessions();
 
+/// gallery.revert_spaces: each space becomes an album.
+bool spaces_become_albums();
+
+/// gallery.revert_pets: pets that are people in Immich's tables stay people.
+bool pets_stay_people();
+
 } // namespace settings

@@ -2,6 +2,7 @@
 #include "plan/losses.hpp"
 
 #include "rules/rules.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -21,7 +22,7 @@ bool ask(const backend::Spi &spi, const Loss &loss, const std::string &list, Fou
   if (auto const part = std::stoll(row[1].value_or("0")); part > 0 && !loss.with.many.empty())
     found.what += " with " + counted(part, loss.with);
   found.names = row[3].value_or("{}");
-  found.instead = loss.instead;
+  found.instead = settings::spaces_become_albums() && !loss.as_albums.empty() ? loss.as_albums : loss.instead;
   return row[2] != "0";
 }
 

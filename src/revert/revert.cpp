@@ -169,9 +169,12 @@ void report_done(const Outcome &outcome) {
   for (const auto &object : now.plan.objects)
     tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
   std::int64_t restored = 0;
+  std::int64_t added = 0;
   for (const auto &step : now.plan.steps)
     if (step.phase == "restore" && !step.auxiliary)
       restored += step.rows.value_or(0);
+    else if (step.phase == "keep")
+      added += step.rows.value_or(0);
   std::string detail;
   for (const auto &loss : outcome.losses)
     detail += (detail.empty() ? "Lost or changed:\n" : "\n") + std::to_string(loss.count) + ' ' + loss.what;
@@ -180,7 +183,10 @@ void report_done(const Outcome &outcome) {
       "Gallery " + (now.identity.gallery_release.empty() ? "(release not known)" : now.identity.gallery_release) +
           " is gone: " + std::to_string(now.plan.objects.size() + now.plan.ledgers.size()) + " objects, " +
           std::to_string(tables) + " tables among them; " + std::to_string(restored) +
-          (restored == 1 ? " row was put back or mended" : " rows were put back or mended"),
+          (restored == 1 ? " row was put back or mended" : " rows were put back or mended") +
+          (added == 0
+               ? ""
+               : ", " + std::to_string(added) + (added == 1 ? " row was added" : " rows were added") + " for albums"),
       detail + (detail.empty() ? "" : "\n") + "The locks were held for " + seconds_text(outcome.locked_milliseconds) +
           ", the proof took " + seconds_text(outcome.proof_milliseconds) +
           " of it. Digest of the plan: " + now.plan.steps.back().digest + '.');

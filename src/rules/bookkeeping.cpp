@@ -31,7 +31,8 @@ void work(const Context &db, Outcome &phase) {
     step.statement = "ALTER TABLE " + db.t("asset") + " ENABLE TRIGGER \"asset_updatedAt\"";
     phase.steps.push_back(std::move(step));
   }
-  phase.steps.push_back(update(db, "session", "s", "\"isPendingSyncReset\" = true", "", "s.\"isPendingSyncReset\" IS NOT TRUE",
+  phase.steps.push_back(update(db, "session", "s", "\"isPendingSyncReset\" = true", "",
+                               "s.\"isPendingSyncReset\" IS NOT TRUE",
                                "sync reset, so that phones see what was restored"));
   phase.steps.back().auxiliary = !db.identity.recorded(favourite_tables);
 }

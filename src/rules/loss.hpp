@@ -21,6 +21,7 @@ struct Loss {
   Noun what;
   Noun with = {};                                // what goes along with it, where that is counted as well
   std::string_view instead;                      // what becomes of it, and of what hangs on it
+  std::string_view as_albums = {};               // the same where spaces become albums, if it is something else
   std::span<const std::string_view> tables = {}; // of Gallery's, whose rows are meant by it
   /// A query for what is lost, with the columns name (text, for people), number (bigint, of the things that the name
   /// stands for) and part (bigint, of what goes along). Empty where this database cannot have any.

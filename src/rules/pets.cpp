@@ -1,5 +1,6 @@
 // Pets: Gallery keeps them as people of a type of their own, or lists their faces in a table.
 #include "rules/rule.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -52,6 +53,22 @@ std::string listed_faces(const Context &db, const Pets &by) {
     return list;
   return list + " EXCEPT SELECT b.id FROM " + db.t("pet_search") + " l JOIN " + db.t("asset_face") +
          " b ON b.id = l.\"faceId\" WHERE b." + by.key + " IN (" + by.humans + ")";
+}
+
+bool pets_go() {
+  return !settings::pets_stay_people();
+}
+
+/// The condition of faces f that go where pets stay people.
+std::string faces_of_nobody(const Context &db, const Pets &by) {
+  return is_one_of("f.id", "SELECT s.\"faceId\" FROM " + db.t("pet_search") + " s") + " AND f." + by.key + " IS NULL";
+}
+
+void remove_faces_of_nobody(const Context &db, Outcome &phase) {
+  Pets const by(db);
+  if (db.has_gallery("pet_search", {"faceId"}))
+    phase.steps.push_back(
+        remove(db, "asset_face", "f", faces_of_nobody(db, by), "faces of pets that are nobody in Immich's tables"));
 }
 
 /// The condition of faces f that go; empty where none can be told.
@@ -126,17 +143,46 @@ constexpr Loss lost = {.what = {"pet", "pets"},
                        .tables = tables,
                        .list = list_lost};
 
+std::string list_faces_of_nobody(const Context &db) {
+  Pets const by(db);
+  if (!db.has_gallery("pet_search", {"faceId"}))
+    return "";
+  return "SELECT NULL::text AS name, pg_catalog.count(*) AS number, 0::bigint AS part FROM " + db.t("asset_face") +
+         " f WHERE " + faces_of_nobody(db, by);
+}
+
+constexpr Loss lost_faces = {.what = {"face of a pet that is nobody", "faces of pets that are nobody"},
+                             .instead = "gone; the pets that are people stay with their faces, and so do all photos",
+                             .tables = tables,
+                             .list = list_faces_of_nobody};
+
 } // namespace
 
-constinit const Rule rules::pet_faces = {.migration = pet_columns,
+constinit const Rule rules::pet_faces_of_nobody = {.wanted = settings::pets_stay_people,
+                                                   .migration = pet_columns,
+                                                   .needs = needs,
+                                                   .reads = reads,
+                                                   .side_effects = effects_of_faces,
+                                                   .work = remove_faces_of_nobody,
+                                                   .loss = &lost_faces};
+constinit const Rule rules::pet_faces = {.wanted = pets_go,
+                                         .migration = pet_columns,
                                          .needs = needs,
                                          .reads = reads,
                                          .side_effects = effects_of_faces,
                                          .work = remove_faces,
                                          .loss = &lost};
-constinit const Rule rules::pet_groups = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_groups, .loss = &lost};
-constinit const Rule rules::pets = {
-    .migration = pet_columns, .needs = needs, .side_effects = effects_of_people, .work = remove_people, .loss = &lost};
+constinit const Rule rules::pet_groups = {.wanted = pets_go,
+                                          .migration = pet_columns,
+                                          .needs = needs,
+                                          .side_effects = effects_of_people,
+                                          .work = remove_groups,
+                                          .loss = &lost};
+constinit const Rule rules::pets = {.wanted = pets_go,
+                                    .migration = pet_columns,
+                                    .needs = needs,
+                                    .side_effects = effects_of_people,
+                                    .work = remove_people,
+                                    .loss = &lost};
 
 } // namespace gallery

@@ -52,9 +52,10 @@ Step update(const Context &db, const std::string &table, const std::string &alia
             const std::string &others, const std::string &condition, const std::string &reason) {
   auto const where = " WHERE " + condition;
   auto const target = db.t(table) + ' ' + alias;
-  auto step = change_rows(table, Change::update,
-                          "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
-                          "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
+  auto step =
+      change_rows(table, Change::update,
+                  "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
+                  "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
   step.unsettled = step.matching;
   return step;
 }
@@ -64,6 +65,12 @@ void require_type(const Context &db, const std::string &table, const std::string
   if (found != type)
     throw not_as_made("column \"" + column + "\" of table \"" + table + "\" is \"" + found + "\", Immich makes it \"" +
                       std::string(type) + '"');
+}
+
+Step insert(const Context &db, const std::string &table, const std::string &columns, const std::string &query,
+            const std::string &reason) {
+  return change_rows(table, Change::insert, "INSERT INTO " + db.t(table) + " (" + columns + ") " + query,
+                     "FROM (" + query + ") r", reason);
 }
 
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {

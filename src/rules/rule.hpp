@@ -57,6 +57,7 @@ struct Need {
 };
 
 struct Rule {
+  bool (*wanted)() = nullptr;       // by a setting; none: always
   std::string_view migration = {};  // of Gallery's that must be recorded; empty: it writes such rows without one
   std::span<const Need> needs = {}; // of Immich's that must be there
   std::span<const Need> reads = {}; // of Gallery's: tables, and columns of Immich's tables
@@ -78,6 +79,10 @@ Step remove(const Context &db, const std::string &table, const std::string &alia
 /// longer meets the condition; where that is not so, the caller says in `unsettled` what must be left of none.
 Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
             const std::string &others, const std::string &condition, const std::string &reason);
+
+/// A step that adds the rows of `query`, which gives the columns in their order.
+Step insert(const Context &db, const std::string &table, const std::string &columns, const std::string &query,
+            const std::string &reason);
 
 /// A side effect on at most as many rows x as there are now `FROM table x WHERE condition`: what goes along by a key.
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition);

@@ -24,8 +24,12 @@ bool is_met(const Context &db, const Need &need) {
                              : db.survey.has_column(std::string(need.table), std::string(need.column));
 }
 
+bool is_wanted(const Rule &rule) {
+  return rule.wanted == nullptr || rule.wanted();
+}
+
 bool applies(const Context &db, const Rule &rule) {
-  return (rule.migration.empty() || db.identity.recorded(rule.migration)) &&
+  return is_wanted(rule) && (rule.migration.empty() || db.identity.recorded(rule.migration)) &&
          std::all_of(rule.needs.begin(), rule.needs.end(), [&](const Need &need) { return is_met(db, need); });
 }
 
@@ -77,11 +81,12 @@ std::vector<const Loss *> losses_of_rules(const Context &db) {
 
 bool is_read_by_rules(const manifest::GalleryObject &object) {
   return std::any_of(std::begin(all_rules), std::end(all_rules), [&](const Entry &entry) {
-    return std::any_of(entry.rule->reads.begin(), entry.rule->reads.end(), [&](const Need &need) {
-      return need.table == object.table &&
-             (need.column.empty() ? object.kind == manifest::Kind::Table
-                                  : object.kind == manifest::Kind::Column && need.column == object.name);
-    });
+    return is_wanted(*entry.rule) &&
+           std::any_of(entry.rule->reads.begin(), entry.rule->reads.end(), [&](const Need &need) {
+             return need.table == object.table &&
+                    (need.column.empty() ? object.kind == manifest::Kind::Table
+                                         : object.kind == manifest::Kind::Column && need.column == object.name);
+           });
   });
 }
 

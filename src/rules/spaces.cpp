@@ -97,20 +97,27 @@ constexpr std::string_view of_groups[] = {"user_group", "user_group_member"};
 constexpr Loss lost_spaces = {.what = {"space", "spaces"},
                               .with = photos,
                               .instead = "gone; each photo stays with the user who uploaded it, and only there",
+                              .as_albums = "each is an album with its members and photos; a warning names those that "
+                                           "cannot become one",
                               .tables = of_spaces,
                               .list = list_spaces};
 constexpr Loss lost_albums = {.what = {"album in a space", "albums in spaces"},
                               .instead = "the albums stay with those they are shared with in Immich; members of the "
                                          "space see them no more",
+                              .as_albums = "the albums are shared with the members; a warning names those that "
+                                           "cannot be",
                               .tables = of_albums,
                               .list = list_albums};
 constexpr Loss lost_album_assets = {
     .what = {"photo that a space put into an album", "photos that spaces put into albums"},
     .instead = "no longer in the album; each stays with the user who uploaded it",
+    .as_albums = "in the space's album, and no longer in the other",
     .tables = of_album_assets,
     .list = list_album_assets};
 constexpr Loss lost_libraries = {.what = {"library in a space", "libraries in spaces"},
                                  .instead = "the libraries stay with their owners; nobody else sees them",
+                                 .as_albums = "the libraries stay with their owners; the photos that are in them now "
+                                              "are in the space's album",
                                  .tables = of_libraries,
                                  .list = list_libraries};
 constexpr Loss lost_people = {.what = {"person of a space", "people of spaces"},
@@ -130,7 +137,7 @@ constexpr Loss lost_groups = {.what = {"group of users", "groups of users"},
 } // namespace
 
 constinit const Rule rules::spaces = {.loss = &lost_spaces};
-constinit const Rule rules::space_albums = {.loss = &lost_albums};
+constinit const Rule rules::albums_in_spaces = {.loss = &lost_albums};
 constinit const Rule rules::space_album_assets = {.loss = &lost_album_assets};
 constinit const Rule rules::space_libraries = {.loss = &lost_libraries};
 constinit const Rule rules::space_people = {.loss = &lost_people};

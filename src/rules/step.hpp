@@ -29,7 +29,7 @@ struct SideEffect {
 };
 
 struct Step {
-  std::string phase;  // triggers, drop, restore, clean, settings, columns, ledger
+  std::string phase;  // triggers, drop, restore, clean, keep, settings, columns, ledger
   std::string kind;   // what the object is: rows, table, column, index, ...
   std::string object; // as a user would name it
   std::string reason;
@@ -43,7 +43,7 @@ struct Step {
   // Of a step that changes rows:
   std::string table; // whose rows, or empty
   Change change = Change::update;
-  std::string matching; // FROM ... [WHERE ...] of the rows it will change
+  std::string matching;  // FROM ... [WHERE ...] of the rows it will change
   std::string unsettled; // of an update: FROM ... [WHERE ...] of rows that it leaves none of
   std::vector<SideEffect> side_effects;
 

@@ -168,7 +168,9 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
       throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                              "of " + expected + " rows of table \"" + step.table + "\" only " +
                                  std::to_string(settled) + " could be " +
-                                 (step.change == Change::remove ? "deleted" : "changed"),
+                                 (step.change == Change::remove   ? "deleted"
+                                  : step.change == Change::insert ? "added"
+                                                                  : "changed"),
                              "The step is: " + step.reason + '.', meddler_hint(call));
   }
 }
