@@ -18,7 +18,8 @@ CREATE DATABASE regress_losses TEMPLATE template_newest;
 CREATE EXTENSION gallery_revert;
 SELECT * FROM gallery_revert_losses();
 -- More names than anybody reads: the first hundred.
-INSERT INTO user_group (name, "createdById") SELECT 'Choir ' || i, u.id FROM generate_series(1000, 1149) i, (SELECT id FROM "user" LIMIT 1) u;
+INSERT INTO user_group (name, "createdById") SELECT 'Choir ' || i, u.id FROM generate_series(1000, 1149) i,
+  (SELECT id FROM "user" LIMIT 1) u;
 SELECT what, count, cardinality(names), names[1], names[101] FROM gallery_revert_losses() WHERE what LIKE 'group%';
 \c contrib_regression
 DROP DATABASE regress_losses;

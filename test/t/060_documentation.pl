@@ -458,7 +458,7 @@ sub read_me
 		errors => { 'Two commands/1' => qr/^it says: ERROR:  gallery.revert_token is not set$/ },
 		after => { 'Two commands/1' => sub { $demo = $_[0] } });
 	is_deeply(\@failures, [], "$name: every block runs") or diag(join "\n", @failures);
-	like($shown, qr/^ v2\.7\.5$/m, "$name: the four lines revert the database");
+	like($shown, qr/^ v2\.7\.5$/m, "$name: the lines revert the database");
 	my ($run) = grep { $_->{heading} eq 'A run' && $_->{language} eq 'text' } blocks($text);
 	my $same = sub { return $_[0] =~ s/\e\[\d*m//gr =~ s/\b\d+\.\d+ s\b/N s/gr =~ s/ +$//mgr };
 	my @parts = split /\n{2,}/, $same->($run->{text}) =~ s/\s+\z//r;

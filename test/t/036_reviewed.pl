@@ -71,8 +71,10 @@ SQL
 	}
 	my $before = state_of($node, 'photos');
 	my @cases = (
-		[ 'a plan that ends early', join(' ', @words[ 0 .. $#words - 1 ]), qr/ is ${\scalar @words} of ${\scalar @words}: .* That of the setting ends before it\.$/m ],
-		[ 'a plan that goes on', "$reviewed 0123456789ab", qr/This plan ends after ${\scalar @words} steps, that of the setting has ${\(@words + 1)} steps\.$/m ],
+		[ 'a plan that ends early', join(' ', @words[ 0 .. $#words - 1 ]),
+			qr/ is ${\scalar @words} of ${\scalar @words}: .* That of the setting ends before it\.$/m ],
+		[ 'a plan that goes on', "$reviewed 0123456789ab",
+			qr/This plan ends after ${\scalar @words} steps, that of the setting has ${\(@words + 1)} steps\.$/m ],
 		[ 'a word that is none', 'yes', qr/^DETAIL:  The first step that differs is 1 of /m ],
 		[ 'the last digest alone', $words[-1], qr/^DETAIL:  The first step that differs is 1 of /m ]);
 	foreach my $case (@cases)
@@ -83,8 +85,9 @@ SQL
 		like($err, $detail, '... saying where it differs');
 	}
 	is(state_of($node, 'photos'), $before, 'nothing has changed');
-	is($node->safe_psql('photos', wanted('yes') . q(SELECT status FROM gallery_revert_check() WHERE name = 'plan')), 'blocked', 'the check says so');
-	is($node->safe_psql('photos', wanted($reviewed) . q(SELECT status FROM gallery_revert_check() WHERE name = 'plan')), 'ok',
+	my $check = q(SELECT status FROM gallery_revert_check() WHERE name = 'plan');
+	is($node->safe_psql('photos', wanted('yes') . $check), 'blocked', 'the check says so');
+	is($node->safe_psql('photos', wanted($reviewed) . $check), 'ok',
 		'... and that the right one is right');
 
 	# The plan is compared as it is under the locks: somebody adds what there was nothing of when it was looked at first.
@@ -95,13 +98,16 @@ SQL
 	  SELECT gen_random_uuid(), 'rule', id, '{}', now() FROM "user" LIMIT 1;));
 	{
 		my ($log, $err) = ('', '');
-		my $session = start_session($node, 'copy', 'revert', \$log, \$err, token(), wanted($without), q(SET gallery.revert_lock_timeout = '60s'),
+		my $session = start_session($node, 'copy', 'revert', \$log, \$err, token(), wanted($without),
+			q(SET gallery.revert_lock_timeout = '60s'),
 			'SET gallery.revert_ignore_sessions = on', 'SELECT gallery_revert()');
 		$node->poll_query_until('copy', q(SELECT wait_event = 'Extension' FROM pg_stat_activity WHERE application_name = 'revert')) or die;
 		$writer->query_safe('COMMIT;');
 		$session->finish;
-		like($err, qr/^ERROR:  38002: the plan is not the one of gallery.revert_plan$/m, 'a plan that changed before the locks were had: refused');
-		is($node->safe_psql('copy', q(SELECT count(*) FROM memory WHERE type = 'rule')), '1', '... with nothing changed');
+		like($err, qr/^ERROR:  38002: the plan is not the one of gallery.revert_plan$/m,
+			'a plan that changed before the locks were had: refused');
+		is($node->safe_psql('copy', q(SELECT count(*) FROM memory WHERE type = 'rule')), '1',
+			'... with nothing changed');
 	}
 	$writer->quit;
 
@@ -110,13 +116,14 @@ SQL
 		after => wanted('yes') . 'SELECT gallery_revert();');
 	like($tag, qr/^(v[\d.]+)\n\1$/, 'the plan that was looked at runs');
 	like($messages, qr/Digest of the plan: $words[-1]\.$/m, '... and is named at the end');
-	$node->safe_psql('postgres', 'DROP DATABASE photos; ');
+	$node->safe_psql('postgres', 'DROP DATABASE photos');
 	$node->safe_psql('postgres', 'DROP DATABASE copy');
 }
 
 # A repair of the ledger is bound by it as well.
 gallery($node, 'plain', '--generation', 'v4.57', '--product', 'immich');
-$node->safe_psql('plain', q(UPDATE kysely_migrations SET "timestamp" = '2036-01-01T00:00:00.000Z' WHERE name = (SELECT min(name) FROM kysely_migrations)));
+$node->safe_psql('plain', q(UPDATE kysely_migrations SET "timestamp" = '2036-01-01T00:00:00.000Z'
+  WHERE name = (SELECT min(name) FROM kysely_migrations)));
 my $repair = digests('plain');
 like($repair, qr/^[0-9a-f]{12}( |$)/, 'a repair has a plan');
 my (undef, undef, $err) = revert($node, 'plain', before => wanted('0123456789ab'), instead => 'SELECT immich_repair_migration_order();');
