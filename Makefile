@@ -83,7 +83,7 @@ build/test_preload.so: test/modules/test_preload.cpp
 	$(CXX) -std=c++20 -Wall -Wextra -Werror -O1 -fPIC -shared -o $@ $< -ldl
 
 # What a developer calls. Each script says at its top what it installs and does.
-.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist test-deb test-pgxn test-image
+.PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench deb dist test-deb test-pgxn test-image test-containers
 demo:
 	tools/demo
 test:
@@ -114,3 +114,5 @@ test-pgxn:
 	packaging/test-install pgxn
 test-image:
 	packaging/test-install image
+test-containers:
+	tools/test-containers
