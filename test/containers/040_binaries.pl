@@ -18,7 +18,7 @@ sub main_job
 	like(sql('immich', q(SET gallery.revert_token = 'i_accept_data_loss'; SELECT gallery_revert()), $container), qr/^v2\.7\.5$/m,
 		"$what: the revert");
 	sql('immich', 'DROP EXTENSION gallery_revert', $container);
-	is(state_of('immich', $container), state_of('twin', $container), "$what: ends as the stock database, object for object, row for row");
+	ok(state_of('immich', $container) eq state_of('twin', $container), "$what: ends as the stock database, object for object, row for row");
 	docker('rm', '-f', '-v', $container);
 	return;
 }

@@ -66,11 +66,11 @@ sub until_true
 # The archive of packaging/binaries.
 sub archive { my ($file) = grep { !/debug/ } glob "$work/binaries/*.tar.gz"; return $file // die "no binaries\n" }
 
-# A folder as a user of Gallery has it, with this project unpacked in it. The services have the names and images of Immich's own file.
+# A folder as a user of Gallery has it (his home is beside it, under the same name and ".home"), with this project unpacked in it. The services have the names and images of Immich's own file.
 sub project
 {
 	$folder = "$work/project" . ++$projects;
-	mkdir $_ or die "$_: $!" foreach $folder, "$folder/library", "$folder/postgres", "$folder/home";
+	mkdir $_ or die "$_: $!" foreach $folder, "$folder/library", "$folder/postgres", "$folder.home";
 	system("$root/tools/copy-tree", "$folder/gallery_revert") == 0 or die "copy-tree: $?";
 	write_file("$folder/.env", <<'TEXT');
 UPLOAD_LOCATION=./library
@@ -128,7 +128,7 @@ sub stop_project
 	docker('compose', 'down', '-v', '--remove-orphans', '-t', 2);
 	my $left = docker('ps', '-a', '-q');
 	docker('rm', '-f', split ' ', $left) if $left;
-	system('rm', '-rf', $folder);
+	system('rm', '-rf', $folder, "$folder.home");
 	undef $folder;
 	return;
 }

@@ -16,4 +16,5 @@ else
 fi
 touch /tmp/listening
 echo 'Immich Server is listening'
-exec psql -X -q -c 'SELECT pg_catalog.pg_sleep(1000000)'
+# Idle, so that the database notices at once when this ends.
+exec psql -X -q < <(exec sleep infinity)
