@@ -79,7 +79,8 @@ diag($_) foreach @failures;
 $window->close;
 
 until_true('Immich starts', sub { docker(qw(compose logs immich-server)) =~ /Immich Server is listening/ });
-is(docker('inspect', '--format', '{{.Config.Image}}', 'immich_postgres'), $ENV{GALLERY_REVERT_DATABASE_IMAGE}, 'the stock database image is back');
+is(docker('inspect', '--format', '{{.Config.Image}}', 'immich_postgres'), $ENV{GALLERY_REVERT_DATABASE_IMAGE},
+	'the stock database image is back');
 ok(state_of('immich') eq state_of('twin'), 'the database is the stock one, object for object and row for row');
 is(docker(qw(exec immich_redis redis-cli -n 0 DBSIZE)), '0', 'the queue is empty');
 

@@ -69,7 +69,8 @@ chmod 0755, $files or die $!;
 system('tar', '-xzf', $archive, '-C', $files) == 0 or die "tar: $?";
 chomp(my @three = qx(cd $files && find . -type f));
 is(scalar @three, 3, 'three files');
-begin('read_only', '--read-only', '--tmpfs', '/tmp', '--tmpfs', '/var/run/postgresql', map { ('-v', "$files/$_:/$_:ro") } map { s{^\./}{}r } @three);
+begin('read_only', '--read-only', '--tmpfs', '/tmp', '--tmpfs', '/var/run/postgresql',
+	map { ('-v', "$files/$_:/$_:ro") } map { s{^\./}{}r } @three);
 my ($refused, $says) = said([ 'bash', '-c', "gunzip -c '$archive' | docker cp - read_only:/" ]);
 isnt($refused, 0, 'read_only: nothing can be copied in');
 like($says, qr/read-only/, 'read_only: which it says');

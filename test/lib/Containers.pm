@@ -12,7 +12,8 @@ use IPC::Run       ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(archive change docker engine in_folder load_database project said seconds sql state_of stop_project text_of until_true write_file);
+our @EXPORT = qw(archive change docker engine in_folder load_database project said seconds
+  sql state_of stop_project text_of until_true write_file);
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $work = $ENV{GALLERY_REVERT_WORK} // die "tools/test-containers runs this\n";
@@ -66,7 +67,8 @@ sub until_true
 # The archive of packaging/binaries.
 sub archive { my ($file) = grep { !/debug/ } glob "$work/binaries/*.tar.gz"; return $file // die "no binaries\n" }
 
-# A folder as a user of Gallery has it (his home is beside it, under the same name and ".home"), with this project unpacked in it. The services have the names and images of Immich's own file.
+# A folder as a user of Gallery has it, with this project unpacked in it; his home is beside it, under the same name and \".home\".
+# The services have the names and images of Immich's own file.
 sub project
 {
 	$folder = "$work/project" . ++$projects;
@@ -137,7 +139,7 @@ sub stop_project
 sub sql
 {
 	my ($database, $statements, $container) = @_;
-	my ($status, $out) = said([ 'docker', 'exec', '-i', $container // 'immich_postgres', qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -U postgres -d),
+	my ($status, $out) = said([ qw(docker exec -i), $container // 'immich_postgres', qw(psql -X -q -A -t -v ON_ERROR_STOP=1 -U postgres -d),
 			$database ], $statements);
 	die "$statements\n$out" if $status;
 	return $out =~ s/\s+\z//r;

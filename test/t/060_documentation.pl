@@ -164,7 +164,9 @@ sub switch_back
 			},
 		},
 		after => {
-			'2. Remove the old server, and make a dump/1' => sub { like($_[0], qr/all \d+ counts agree.*^Done\. /ms, "$generation: the dump is made and proven") },
+			'2. Remove the old server, and make a dump/1' => sub {
+				like($_[0], qr/all \d+ counts agree.*^Done\. /ms, "$generation: the dump is made and proven");
+			},
 			'5. Look/2' => sub {
 				like($_[0], qr/^product +\| gallery$/m, "$generation: product");
 				my @blocked = $_[0] =~ /^ (\w[\w ]*?) +\| blocked/mg;
