@@ -88,7 +88,7 @@ build/test_preload.so: test/modules/test_preload.cpp
 
 # What a developer calls. Each script says at its top what it installs and does.
 .PHONY: demo test test-matrix test-sanitize test-assert test-valgrind fuzz lint bench
-.PHONY: links deb dist binaries test-deb test-pgxn test-image test-binaries test-kubernetes
+.PHONY: links deb dist binaries test-deb test-pgxn test-image test-containers test-binaries test-kubernetes
 demo:
 	tools/demo
 test:
@@ -123,6 +123,8 @@ test-pgxn:
 	packaging/test-install pgxn
 test-image:
 	packaging/test-install image
+test-containers:
+	tools/test-containers
 # Those of this machine's architecture in chroots of each release, those of arm64 under an emulator.
 test-binaries:
 	packaging/test-install binaries

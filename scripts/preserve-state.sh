@@ -230,7 +230,7 @@ client=$(pg pg_dump --version </dev/null | awk '{ print int($3) }')
     "Install the client programs of PostgreSQL $major, or use those in the container: --docker immich_postgres"
 say "    database \"$name\", schema \"$schema\", PostgreSQL $major, $((size_kb / 1024)) MB"
 [ "$sessions" -eq 0 ] || say "    $sessions other sessions are connected: the dump is consistent, but what comes after it is not in it." \
-    "(docker compose stop immich-server)"
+    "(docker compose rm -sf immich-server)"
 
 # Step 2: a place for it.
 say "2. Making the folder"

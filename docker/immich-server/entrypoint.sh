@@ -10,6 +10,7 @@
 # their files (DB_PASSWORD_FILE and so on, or one of that name in $CREDENTIALS_DIRECTORY), and DB_SSL_MODE. Its own:
 #   GALLERY_REVERT_TOKEN  must be i_accept_data_loss before a Gallery database is touched
 #   GALLERY_REVERT_WAIT   how many seconds to wait for the database (default 60)
+#   GALLERY_REVERT_LOG    a file that gets what is said of a Gallery database, too: a container's log goes with the container
 # The revert goes to the image's own release, IMMICH_SOURCE_REF. In Gallery's image, and in one that is no release, nothing
 # is reverted: what started next would change the database again.
 #
@@ -33,12 +34,23 @@ set -u
 # Recorded by every Gallery release as its first migration, and by no Immich.
 readonly first_gallery_migration=1772230000000-CreateStorageMigrationLogTable
 
-stopped='' child='' answer='' product='' authorities=''
+stopped='' child='' answer='' product='' authorities='' log=''
 db_host=localhost db_port=5432 db_user='' db_password='' db_name=''
 db_sslmode='' db_sslrootcert='' db_sslcert='' db_sslkey=''
 
 say() {
     printf 'gallery-revert: %s\n' "$@" >&2
+    [ -z "$log" ] || printf 'gallery-revert: %s\n' "$@" >>"$log"
+}
+
+# From here on what is said is kept.
+keep_log() {
+    [ -n "${GALLERY_REVERT_LOG-}" ] || return 0
+    if { date -u '+%Y-%m-%dT%H:%M:%SZ' >>"$GALLERY_REVERT_LOG"; } 2>/dev/null; then
+        log=$GALLERY_REVERT_LOG
+    else
+        say "warning: cannot write \"$GALLERY_REVERT_LOG\"; what follows is in this container's log only, and goes with it"
+    fi
 }
 
 # fail CODE LINE...
@@ -220,9 +232,11 @@ wait_for_database() {
 
 # Runs an SQL script in one session; its output ends up in $answer, psql's exit status is returned.
 talk() {
-    local script=$1 pipe line status stopping=0 signal=INT
+    local script=$1 pipe line status stopping=0 signal=INT known
     answer=
-    exec {pipe}< <(connected psql -X -q -A -t -w -v ON_ERROR_STOP=0 < <(printf '%s\n' "$script"))
+    # Not through another program: it might still have the last words when this one has ended, and the container with it.
+    [ -z "$log" ] || known=$(wc -c <"$log")
+    exec {pipe}< <([ -z "$log" ] || exec 2>>"$log"; connected psql -X -q -A -t -w -v ON_ERROR_STOP=0 < <(printf '%s\n' "$script"))
     child=$!
     while :; do
         IFS= read -r -t 0.2 -u "$pipe" line
@@ -243,6 +257,7 @@ talk() {
     wait "$child"
     status=$?
     child=
+    [ -z "$log" ] || tail -c "+$((known + 1))" "$log" >&2
     return "$status"
 }
 
@@ -431,6 +446,7 @@ warn_of_gallery_settings
 wait_for_database
 find_out_product
 if [ "$product" = gallery ]; then
+    keep_log
     require_immich_image
     require_token
     revert

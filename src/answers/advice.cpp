@@ -56,7 +56,7 @@ Advice advise_revert(const Identity &identity, const manifest::ImmichRelease *wa
   }
   if (wanted != nullptr && target != nullptr && parse_version(wanted->tag) < parse_version(target->tag))
     advice.reason += older_than(*wanted);
-  advice.steps = run_with_token("gallery_revert") + clean_up_after_revert() + pin_and_start(advice.pin);
+  advice.steps = revert_and_start(advice.pin);
   return advice;
 }
 

@@ -7,7 +7,9 @@ namespace gallery {
 
 namespace {
 
-constexpr const char *stop = "docker compose stop immich-server immich-machine-learning";
+/// The containers go: one that is only stopped comes back with the daemon or the machine ("restart: always"), and the
+/// old server would change the database again. All that they know is in volumes.
+constexpr const char *stop = "docker compose rm -sf immich-server immich-machine-learning";
 constexpr const char *preserve = "gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install .";
 constexpr const char *psql =
     "docker exec immich_postgres psql -X -P pager=off -v ON_ERROR_STOP=1 -U postgres -d immich";
@@ -16,6 +18,21 @@ constexpr const char *psql =
 std::string edit(const std::string &file, const std::string &command) {
   return "old=$(mktemp \"" + file + ".before-$(date +%F)-XXXXXX\") && cp " + file + " \"$old\" && " + command + " > " +
          file + " && echo \"" + file + " was copied to $old\"";
+}
+
+/// The tag is set whether or not .env has a line for it.
+Steps pin(const std::string &tag) {
+  return {edit(".env", "{ grep -v '^IMMICH_VERSION=' \"$old\"; echo IMMICH_VERSION=" + tag + "; }"),
+          "docker compose pull immich-server immich-machine-learning"};
+}
+
+Steps start() {
+  return {"docker compose up -d", "docker compose logs --follow immich-server"};
+}
+
+Steps call_with_token(const std::string &function) {
+  return {std::string(psql) + " -c 'SELECT * FROM gallery_revert_plan()'",
+          std::string(psql) + " -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -c 'SELECT " + function + "()'"};
 }
 
 } // namespace
@@ -33,11 +50,8 @@ Steps stop_and_preserve() {
   return {stop, preserve};
 }
 
-/// The tag is set whether or not .env has a line for it.
 Steps pin_and_start(const std::string &tag) {
-  return {edit(".env", "{ grep -v '^IMMICH_VERSION=' \"$old\"; echo IMMICH_VERSION=" + tag + "; }"),
-          "docker compose pull immich-server immich-machine-learning", "docker compose up -d",
-          "docker compose logs --follow immich-server"};
+  return pin(tag) + start();
 }
 
 Steps run_migrations_again() {
@@ -57,19 +71,20 @@ Steps restore_and_start(const std::string &tag) {
 }
 
 Steps run_with_token(const std::string &function) {
-  return stop_and_preserve() +
-         Steps{std::string(psql) + " -c 'SELECT * FROM gallery_revert_plan()'",
-               std::string(psql) + " -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -c 'SELECT " + function +
-                   "()'"};
+  return stop_and_preserve() + call_with_token(function);
 }
 
-/// redis-cli succeeds whatever Redis answers.
-Steps clean_up_after_revert() {
-  return {std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
-          "docker exec immich_redis redis-cli -n 0 FLUSHDB | tee /dev/stderr | grep -qx OK",
-          edit("docker-compose.yml",
-               "sed -e 's#ghcr.io/open-noodle/gallery-server:#ghcr.io/immich-app/immich-server:#'"
-               " -e 's#ghcr.io/open-noodle/gallery-ml:#ghcr.io/immich-app/immich-machine-learning:#' \"$old\"")};
+/// Immich's images come first: whatever starts the services in between, it is not Gallery, and Immich refuses a
+/// database that is not yet its own. redis-cli succeeds whatever Redis answers.
+Steps revert_and_start(const std::string &tag) {
+  return stop_and_preserve() +
+         Steps{edit("docker-compose.yml",
+                    "sed -e 's#ghcr.io/open-noodle/gallery-server:#ghcr.io/immich-app/immich-server:#'"
+                    " -e 's#ghcr.io/open-noodle/gallery-ml:#ghcr.io/immich-app/immich-machine-learning:#' \"$old\"")} +
+         pin(tag) + call_with_token("gallery_revert") +
+         Steps{std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
+               "docker exec immich_redis redis-cli -n 0 FLUSHDB | tee /dev/stderr | grep -qx OK"} +
+         start();
 }
 
 Steps let_gallery_finish() {

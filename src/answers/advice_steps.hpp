@@ -10,7 +10,7 @@ using Steps = std::vector<std::string>;
 
 Steps operator+(Steps steps, const Steps &more);
 
-/// Stops the server, so that nobody else is in the database.
+/// Removes the server's containers, so that nobody else is in the database or comes back to it.
 Steps stop_server();
 Steps stop_and_preserve();
 /// Sets the tag and starts.
@@ -21,8 +21,9 @@ Steps run_migrations_again();
 Steps restore_and_start(const std::string &tag);
 /// Stops, preserves, shows the plan, runs a function that wants the token.
 Steps run_with_token(const std::string &function);
-/// What a revert leaves outside of the database: the extension, the job queue, the names of the images.
-Steps clean_up_after_revert();
+/// The whole way back from Gallery, also what a revert leaves outside of the database: the names of the images, the
+/// extension, the job queue.
+Steps revert_and_start(const std::string &tag);
 Steps let_gallery_finish();
 
 /// The steps as one list of commands, in which each is run only if the one before it succeeded.

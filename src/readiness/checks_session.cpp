@@ -74,7 +74,7 @@ Finding check_sessions(const backend::Spi &spi, const Call &call) {
               std::to_string(clients.size()) + (clients.size() == 1 ? " other client is" : " other clients are") +
                   " connected to this database",
               list_lines(clients),
-              "Stop Immich and Gallery (docker compose stop immich-server immich-machine-learning), " + call.again() +
+              "Stop Immich and Gallery (docker compose rm -sf immich-server immich-machine-learning), " + call.again() +
                   ". To go on all the same: SET gallery.revert_ignore_sessions = on;");
   if (settings::ignore_sessions())
     finding.status = Status::warning;

@@ -113,6 +113,8 @@ services:
   database:
     image: ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0
 TEXT
+		# As packaging/binaries makes it, but for its contents: the cluster has the extension.
+		IPC::Run::run([ 'tar', '-czf', "$folder/gallery_revert-1.0.0-pg14-amd64.tar.gz", '-C', $folder, 'docker-compose.yml' ]) or die;
 		write_file("$folder/.env", "UPLOAD_LOCATION=\"./my photos\"\nDB_DATA_LOCATION=./postgres\nIMMICH_VERSION=v3.1.0\nDB_PASSWORD=hunter2\n"
 			  . "IMMICH_STORAGE_BACKEND=local\nIMMICH_S3_BUCKET=photos\n");
 	}

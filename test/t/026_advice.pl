@@ -306,7 +306,7 @@ sub pasted
 		. "    image: docker.io/valkey/valkey:9\n", "$name: Immich's images");
 	my ($copy) = $said =~ /^docker-compose\.yml was copied to (\S+)$/m;
 	is($copies->{ $copy // '' }, $gallery_images, "$name: docker-compose.yml as it was has a name of its own");
-	like($text, qr/SELECT gallery_revert\(\).*DROP EXTENSION.*FLUSHDB.*immich-app.*IMMICH_VERSION=.* pull .* up -d/s, "$name: in this order");
+	like($text, qr/immich-app.*IMMICH_VERSION=.* pull .*SELECT gallery_revert\(\).*DROP EXTENSION.*FLUSHDB.* up -d/s, "$name: in this order");
 	return;
 }
 
@@ -324,7 +324,7 @@ sub judge
 	return like($answer, $reason, "$name: says why") if $advice =~ /^refused/;
 	is($said_pin, $pin, "$name: pin $pin");
 	like($said_reason, $reason, "$name: says why") if $reason;
-	like($steps // '', qr/^docker compose stop immich-server/, "$name: stops first");
+	like($steps // '', qr/^docker compose rm -sf immich-server/, "$name: removes the server first");
 	pasted($name, $pin, $advice, split / ; /, $steps // '');
 	if ($advice eq 'restore_backup')
 	{

@@ -143,11 +143,12 @@ sub switch_back
 	my %seen;
 	my ($ran, $shown, @failures) = $reader->follow($name, $text, $place,
 		before => {
-			'8. Switch the image and start/1' => sub {
+			'4. Switch the images/1' => sub {
 				my ($terminal) = @_;
-				my ($pin) = $terminal->shown =~ /^NOTICE:  pin the image tag: (IMMICH_VERSION=\S+)$/m;
-				is($pin, "IMMICH_VERSION=$pin{$generation}", "$generation: the tag to write down");
-				my ($wanted) = grep { $_->{language} eq 'text' && $_->{heading} =~ /^8\./ } blocks($text);
+				my ($tag) = $terminal->shown =~ /^ revert_gallery \| (\S+)$/m;
+				is($tag, $pin{$generation}, "$generation: the tag to switch to");
+				my $pin = "IMMICH_VERSION=$tag";
+				my ($wanted) = grep { $_->{language} eq 'text' && $_->{heading} =~ /^4\./ } blocks($text);
 				my $compose = slurp_file("$place->{folder}/docker-compose.yml");
 				my $lines = () = $compose =~ /\n/g;
 				while ($wanted->{text} =~ /^(  \S+:\n)    image: (.*)\n/mg)
@@ -163,25 +164,27 @@ sub switch_back
 			},
 		},
 		after => {
-			'2. Stop, and make a dump/1' => sub { like($_[0], qr/all \d+ counts agree.*^Done\. /ms, "$generation: the dump is made and proven") },
-			'4. Look/1' => sub {
+			'2. Remove the old server, and make a dump/1' => sub {
+				like($_[0], qr/all \d+ counts agree.*^Done\. /ms, "$generation: the dump is made and proven");
+			},
+			'5. Look/2' => sub {
 				like($_[0], qr/^product +\| gallery$/m, "$generation: product");
 				my @blocked = $_[0] =~ /^ (\w[\w ]*?) +\| blocked/mg;
 				is("@blocked", 'token', "$generation: only the token is blocked");
 				like($_[0], qr/^name +\| token\n.*^hint +\| Look at/ms, "$generation: and with what to do");
 				is_deeply([ grep { length > 100 } split /\n/, $_[0] ], [], "$generation: within 100 columns");
 			},
-			'4. Look/2' => sub {
+			'5. Look/3' => sub {
 				like($_[0], qr/^-\[ RECORD 1 \].*^statement +\| DROP TRIGGER/ms, "$generation: the plan with its statements");
 				is_deeply([ grep { length > 100 } split /\n/, $_[0] ], [], "$generation: the plan within 100 columns");
 			},
-			'5. Run/1' => sub {
-				my ($notices) = grep { $_->{language} eq 'text' && $_->{heading} =~ /^5\./ } blocks($text);
+			'6. Run/1' => sub {
+				my ($notices) = grep { $_->{language} eq 'text' && $_->{heading} =~ /^6\./ } blocks($text);
 				my $pattern = quotemeta($notices->{text}) =~ s/v2\\\.7\\\.5/\Q$pin{$generation}\E/r;
 				like($_[0], qr/$pattern/, "$generation: it ends as the page shows");
 				like($_[0], qr/^ \Q$pin{$generation}\E$/m, "$generation: and with the tag");
 			},
-			'6. Check, and remove the extension/1' => sub {
+			'7. Check, and remove the extension/1' => sub {
 				my %fewer = map { /^ (\w+) +\| +(\d*) \| +(\d*) *$/ ? ($1 => [ $2, $3 ]) : () } split /\n/, $_[0];
 				cmp_ok(scalar keys %fewer, '>=', 4, "$generation: counts that differ");
 				is_deeply([ grep { $fewer{$_}[1] ne $counts->{$_} } sort keys %fewer ], [], "$generation: they are stock Immich's");
@@ -197,7 +200,7 @@ sub switch_back
 				is(join(',', map { /^(.*?)\|/ ? $1 : () } split /\n/, $clean =~ s/^\w+\(.*\n//mgr), 'function bodies,extension',
 					"$generation: that is, the fixture's function bodies and the extension");
 			},
-			'7. Clear the job queue/1' => sub {
+			'8. Clear the job queue/1' => sub {
 			  SKIP: {
 					skip 'redis-tools is not installed', 3 if !defined $reader->redis('PING');
 					like($_[0], qr/^OK$/m, "$generation: Redis says OK");
@@ -210,7 +213,7 @@ sub switch_back
 					$reader->redis('-a', 'secret', '--no-auth-warning', 'CONFIG', 'SET', 'requirepass', '');
 				}
 			},
-			'8. Switch the image and start/1' => sub {
+			'4. Switch the images/1' => sub {
 				my @tagged = $_[0] =~ /^ghcr\.io\/immich-app\/immich-(?:server|machine-learning):(\S+)$/mg;
 				is("@tagged", "$pin{$generation} $pin{$generation}-cuda", "$generation: both images have the tag, and the ending that they had");
 				unlike($_[0], qr/gallery/, "$generation: no image of Gallery's");

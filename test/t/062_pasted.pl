@@ -17,9 +17,10 @@ sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file:
 my $stand_in = <<'SH';
 #!/bin/bash
 printf '%s\n' "${0##*/} $*" >>"$COMMANDS"
-case $* in "exec -i "*) cat >/dev/null ;; esac
+case $* in "exec -i "* | "cp - "*) cat >/dev/null ;; esac
 [ "$(wc -l <"$COMMANDS")" != "${FAIL_AT:-0}" ] || exit 1
-case $* in *"SELECT advice, pin"*) echo 'roll_back v2.7.5' ;; *FLUSHDB*) echo OK ;; *inspect*) echo image ;; esac
+case $* in *"SELECT advice, pin"*) echo 'roll_back v2.7.5' ;;
+	*PG_MAJOR*) echo 14 ;; *Server.Arch*) echo amd64 ;; *FLUSHDB*) echo OK ;; *inspect*) echo image ;; esac
 SH
 foreach my $program ('bin/docker', 'gallery_revert/scripts/preserve-state.sh')
 {
@@ -29,14 +30,15 @@ foreach my $program ('bin/docker', 'gallery_revert/scripts/preserve-state.sh')
 write_file("$folder/gallery_revert/scripts/diagnose.sh", "#!/bin/sh\n");
 chmod 0755, "$folder/gallery_revert/scripts/diagnose.sh" or die $!;
 
-# A folder of preserve-state.sh, and one of Immich's backups.
+# The archive that is copied into the container, a folder of preserve-state.sh, and one of Immich's backups.
 mkdir "$folder/saved" or die $!;
 write_file("$folder/saved/immich.dump", 'dump');
+IPC::Run::run([ 'tar', '-czf', "$folder/gallery_revert-1.0.0-pg14-amd64.tar.gz", '-C', $folder, 'saved' ]) or die;
 my $make = 'cd "$0/saved" && sha256sum immich.dump >MANIFEST && echo "SELECT 1;" | gzip >"$0/backup.sql.gz"';
 IPC::Run::run([ 'bash', '-c', $make, $folder ]) or die;
 
 # What a block would not do again for nothing. A look is not among it.
-my $changes = qr/ (?:stop|up|pull|down)\b|preserve-state|ALTER|DROP|CREATE|FLUSHDB|psql -X -q\b|(?:gallery_revert|immich_repair_\w+)\(/;
+my $changes = qr/ (?:stop|rm|up|pull|down)\b|preserve-state|ALTER|DROP|CREATE|FLUSHDB|psql -X -q\b|(?:gallery_revert|immich_repair_\w+)\(/;
 
 # Returns the commands that ran, what was said, and .env with its copies.
 sub paste
