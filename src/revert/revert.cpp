@@ -124,11 +124,13 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   outcome.losses = unchanged || !now.identity.is_gallery ? std::move(first.losses) : losses_of(spi, now);
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
-  execute(spi, now.survey, now.plan, broken, call);
+  auto const orphans = execute(spi, now.survey, now.plan, broken, call);
   auto const executed = backend::clock_milliseconds();
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
-  verify(spi, read_survey(spi, std::move(ledger)), now.plan, before);
+  auto const result = read_survey(spi, std::move(ledger));
+  refuse_new_orphans(spi, result, orphans, call);
+  verify(spi, result, now.plan, before);
   outcome.drift = std::move(before.drift);
   auto const proved = backend::clock_milliseconds();
   outcome.locked_milliseconds = proved - locked_since;

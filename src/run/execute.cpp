@@ -126,20 +126,6 @@ std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &ca
 
 /// A cascade, too, changes fewer rows than it should where something meddles, and leaves rows that point to nothing.
 /// Those that did so before are not the steps' doing.
-void refuse_new_orphans(const std::map<std::string, std::int64_t> &before,
-                        const std::map<std::string, std::int64_t> &after, const Call &call) {
-  for (const auto &[key, count] : after) {
-    auto const start = before.find(key);
-    if (count <= (start == before.end() ? 0 : start->second))
-      continue;
-    auto const dot = key.find('.');
-    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                           std::to_string(count) + " rows of table \"" + key.substr(0, dot) +
-                               "\" would point to nothing",
-                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint(call));
-  }
-}
-
 void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::set<std::string> &doubtful,
                const Call &call) {
   backend::LocalSettings local;
@@ -177,8 +163,8 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
 
 } // namespace
 
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
-             const Call &call) {
+Orphans execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+                const Call &call) {
   auto const doubtful = meddled_with(spi, survey);
   auto keys = keys_of(spi, survey, doubtful);
   for (const auto &entry : broken)
@@ -191,9 +177,22 @@ void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const st
     return manifest::is_gallery_table(key.table) || manifest::is_gallery_table(key.parent) || // goes with the table
            going.contains({key.table, key.name});
   });
-  auto const before = count_orphans(spi, survey, keys);
+  auto before = count_orphans(spi, survey, keys);
   run_steps(spi, survey, plan, doubtful, call);
-  refuse_new_orphans(before, count_orphans(spi, survey, keys), call);
+  return {std::move(keys), std::move(before)};
+}
+
+void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orphans &before, const Call &call) {
+  for (const auto &[key, count] : count_orphans(spi, survey, before.keys)) {
+    auto const start = before.rows.find(key);
+    if (count <= (start == before.rows.end() ? 0 : start->second))
+      continue;
+    auto const dot = key.find('.');
+    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                           std::to_string(count) + " rows of table \"" + key.substr(0, dot) +
+                               "\" would point to nothing",
+                           "Their key is \"" + key.substr(dot + 1) + "\".", meddler_hint(call));
+  }
 }
 
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {

@@ -11,12 +11,21 @@ namespace gallery {
 /// their schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
+/// Keys, and how many rows point to nothing by each that has such, by "table.key".
+struct Orphans {
+  std::vector<ForeignKey> keys;
+  std::map<std::string, std::int64_t> rows;
+};
+
 /// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
 /// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
-/// not Immich's keeps rows, or where rows would point to nothing that did not before: looked for in tables where
-/// something meddles, and behind the `broken` keys.
-void execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
-             const Call &call);
+/// not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where something
+/// meddles, and behind the `broken` keys.
+Orphans execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+                const Call &call);
+
+/// Throws 55000 where rows point to nothing now, in a database as `survey` has it, that did not before.
+void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orphans &before, const Call &call);
 
 /// What this transaction has changed so far, from the server's own statistics.
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema);

@@ -163,7 +163,8 @@ foreach my $also ('', '; DROP TRIGGER asset_favorite_delete_audit ON fav')
 # Phones are told to sync anew whatever the state of what else tells them.
 foreach my $case ([ 'a trigger that is always on', 'ALTER TABLE asset ENABLE ALWAYS TRIGGER "asset_updatedAt"' ],
 	[ 'a trigger that is off', 'ALTER TABLE asset DISABLE TRIGGER "asset_updatedAt"' ],
-	[ 'sessions without a value', 'ALTER TABLE session ALTER "isPendingSyncReset" DROP NOT NULL; UPDATE session SET "isPendingSyncReset" = NULL' ])
+	[ 'sessions without a value',
+		'ALTER TABLE session ALTER "isPendingSyncReset" DROP NOT NULL; UPDATE session SET "isPendingSyncReset" = NULL' ])
 {
 	try_case("every session syncs anew: $case->[0]", 'v5.9', $case->[1],
 		'SELECT bool_and("isPendingSyncReset" IS TRUE), count(*) > 0 FROM session;', "returned v3.3.5\nt|t\n", 'ready');
@@ -171,7 +172,7 @@ foreach my $case ([ 'a trigger that is always on', 'ALTER TABLE asset ENABLE ALW
 
 # What this session itself has begun.
 try_case('an open cursor', 'v5.9', 'DECLARE mine CURSOR FOR SELECT * FROM asset; FETCH mine', '',
-	qr/^.*refused 55006 .*"asset".*\n(?:.*\n)*hint Nothing has changed\. Something that this session began .*CLOSE ALL;.* run gallery_revert\(\) again\.\n\z/s,
+	qr/^.*refused 55006 .*"asset".*\n(?:.*\n)*hint Nothing has changed\. Something that this session began .*CLOSE ALL;.*/s,
 	undef);
 
 foreach my $generation (sort keys %cases)
