@@ -99,7 +99,9 @@ for my $case (
 CREATE FUNCTION own(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
   IF current_user <> 'immich' THEN RAISE EXCEPTION 'run as %', current_user; END IF; RETURN 1; END $f$;
 CREATE INDEX own ON kysely_migrations (own(name));});
-	for my $function (qw(gallery_revert_status gallery_revert_plan gallery_revert_losses gallery_revert_check immich_inventory immich_recovery_advice))
+	for my $function (
+		qw(gallery_revert_status gallery_revert_plan gallery_revert_losses gallery_revert_check immich_inventory),
+		'immich_recovery_advice')
 	{
 		(my $code, undef, $err) = $node->psql('photos', "SELECT * FROM $function()");
 		is("$code $err", '0 ', "a function of an index: $function() runs it as the owner");
@@ -115,7 +117,8 @@ CREATE INDEX own ON kysely_migrations (own(name));});
 INSERT INTO kysely_migrations VALUES ('1744910873969-InitialMigration', '2025-01-01T00:00:00Z');
 CREATE FUNCTION own() RETURNS text LANGUAGE plpgsql AS $f$ BEGIN ALTER ROLE guest SUPERUSER; RETURN '4.57.0'; END $f$;
 CREATE VIEW version_history AS SELECT 1 AS id, own() AS version, now() AS "createdAt";});
-	$node->psql('odd', "SELECT * FROM $_()") for qw(gallery_revert_status gallery_revert_plan gallery_revert_losses gallery_revert_check immich_recovery_advice);
+	$node->psql('odd', "SELECT * FROM $_()")
+	  for qw(gallery_revert_status gallery_revert_plan gallery_revert_losses gallery_revert_check immich_recovery_advice);
 	is($node->safe_psql('odd', q{SELECT rolsuper FROM pg_roles WHERE rolname = 'guest'}), 'f', 'a planted view gives nobody a right');
 	$node->safe_psql('postgres', 'DROP DATABASE odd');
 }
