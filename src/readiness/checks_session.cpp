@@ -94,8 +94,8 @@ Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Pl
     if (object.fact->kind == manifest::Kind::Table)
       going.push_back(object.oid);
   // Each table with its indexes and its TOAST table; what is dropped with a table, one lock for each part of it; and
-  // what the statements themselves read.
-  constexpr std::int64_t catalogs = 130;
+  // what the statements themselves read: catalogs, and Immich's tables that only tell names of what is lost.
+  constexpr std::int64_t only_read = 200;
   auto const counts = spi.query(
       "SELECT (SELECT count(*) + sum(CASE WHEN c.reltoastrelid = 0::oid THEN 0 ELSE 2 END) + sum((SELECT count(*) FROM"
       " pg_index i WHERE i.indrelid = c.oid)) FROM pg_class c WHERE c.oid = ANY (" +
@@ -105,7 +105,7 @@ Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Pl
       " d.refobjid = p.objid WHERE d.deptype IN ('a', 'i')) SELECT count(*) FROM part WHERE classid <>"
       " 'pg_class'::regclass::oid), (SELECT count(*) FROM (SELECT DISTINCT locktype, database, relation, page, tuple,"
       " virtualxid, transactionid, classid, objid, objsubid FROM pg_locks WHERE NOT fastpath) l)")[0];
-  auto const needed = catalogs + std::stoll(counts.at(0).value_or("0")) + std::stoll(counts.at(1).value_or("0"));
+  auto const needed = only_read + std::stoll(counts.at(0).value_or("0")) + std::stoll(counts.at(1).value_or("0"));
   auto const taken = std::stoll(counts.at(2).value_or("0"));
   // As the server itself sizes it.
   std::int64_t const transactions = std::int64_t{MaxBackends} + max_prepared_xacts;

@@ -494,6 +494,11 @@ my %manifest = (
 			make_database('immich', 'v5.9', 'immich');
 			sql('immich', q(INSERT INTO version_history (version) VALUES ('3.3.5')));
 			return plain(@_, psql => 1);
+		} ],
+	'docs/reference.md' => [ sub {
+			make_database('immich', 'v5.9', 'gallery');
+			sql('immich', 'CREATE EXTENSION gallery_revert');
+			return plain(@_, psql => 1);
 		} ]);
 
 foreach my $name (tested_documents($root))
