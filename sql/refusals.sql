@@ -142,7 +142,7 @@ CREATE OR REPLACE FUNCTION updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEG
 SELECT * FROM pg_temp.refusal();
 ROLLBACK;
 
--- Gallery's ledger without her rows.
+-- Gallery's ledger without its rows.
 BEGIN;
 DELETE FROM kysely_migrations WHERE name IN (SELECT migration FROM gallery_revert_manifest());
 SELECT code, message, split_part(detail, E'\n', 1) AS detail, hint FROM pg_temp.refusal();

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t least_share = 4;
 
 /// A revert leaves a table or two alone that are not recorded, and so do scripts. So many whole ones in a database
-/// where nothing of Gallery's is recorded say that her ledger is lost.
+/// where nothing of Gallery's is recorded say that its ledger is lost.
 constexpr std::ptrdiff_t least_lost = 3;
 
 /// The type in a column's definition. The length of a vector follows the model that the user has chosen.

@@ -14,16 +14,20 @@
 
 namespace manifest {
 
+// Either may be empty.
+// NOLINTBEGIN(readability-redundant-string-init)
+constexpr std::string_view homepage = GALLERY_REVERT_HOMEPAGE;
+constexpr std::string_view bugtracker = GALLERY_REVERT_BUGTRACKER;
+// NOLINTEND(readability-redundant-string-init)
+
 // "Install a newer version, from ...".
 inline std::string home() {
-  constexpr std::string_view address = GALLERY_REVERT_HOMEPAGE;
-  return address.empty() ? "where you got gallery_revert" : std::string(address);
+  return homepage.empty() ? "where you got gallery_revert" : std::string(homepage);
 }
 
 // "Report it ...".
 inline std::string reports() {
-  constexpr std::string_view address = GALLERY_REVERT_BUGTRACKER;
-  return address.empty() ? "where you got gallery_revert" : "at " + std::string(address);
+  return bugtracker.empty() ? "where you got gallery_revert" : "at " + std::string(bugtracker);
 }
 
 } // namespace manifest

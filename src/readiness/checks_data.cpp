@@ -131,10 +131,11 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   finding.sqlstate = ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST;
   finding.message = "objects that neither Gallery nor Immich made depend on Gallery's objects";
   finding.detail = list_lines(lines);
-  finding.hint = "They are yours or another tool's, or Gallery's under another name, so nothing is dropped. Look at each "
-                 "before you drop anything: a table that hangs on something of Gallery's may hold what only Gallery knows, "
-                 "such as favourites; if it was renamed, rename it back: ALTER TABLE ... RENAME TO ...; Of what is yours, "
-                 "keep the definitions (pg_dump --schema-only), drop it, then run gallery_revert() again.";
+  finding.hint =
+      "They are yours or another tool's, or Gallery's under another name, so nothing is dropped. Look at each "
+      "before you drop anything: a table that hangs on something of Gallery's may hold what only Gallery knows, "
+      "such as favourites; if it was renamed, rename it back: ALTER TABLE ... RENAME TO ...; Of what is yours, "
+      "keep the definitions (pg_dump --schema-only), drop it, then run gallery_revert() again.";
   return finding;
 }
 

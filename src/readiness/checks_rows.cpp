@@ -65,8 +65,9 @@ Finding check_obstacles(const Plan &plan, const std::vector<Drift> &drift) {
   finding.status = Status::warning;
   finding.message = "what was added to tables that a revert changes may refuse a change";
   finding.detail = list_lines(lines);
-  finding.hint = "Nobody can tell before it runs. If it refuses, the revert stops with its error and nothing has changed. "
-                 "If you do not need it, drop it first.";
+  finding.hint =
+      "Nobody can tell before it runs. If it refuses, the revert stops with its error and nothing has changed. "
+      "If you do not need it, drop it first.";
   return finding;
 }
 

@@ -50,10 +50,11 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
   }
   if (foreign.empty())
     return ok(name, "one role owns all that has to be changed");
-  std::string hint =
-      "One role has to own all of it, and no code of others may hang on it. Look first at what each of these holds, who "
-      "its owner is and what hangs on it: who gives a stranger's table to Immich's role takes his rows and his code for "
-      "Immich's. What is not Immich's or Gallery's: drop it, or give it another name.";
+  std::string hint = "One role has to own all of it, and no code of others may hang on it. Look first at what each of "
+                     "these holds, who "
+                     "its owner is and what hangs on it: who gives a stranger's table to Immich's role takes his rows "
+                     "and his code for "
+                     "Immich's. What is not Immich's or Gallery's: drop it, or give it another name.";
   if (!statements.empty())
     hint += " Only for what is, as a superuser:\n" + list_lines(statements);
   return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -69,10 +70,11 @@ Finding check_evidence(const Survey &survey, const Evidence &evidence) {
       lost.push_back(line_of(stranger));
   constexpr const char *message = "the ledger does not record all that Gallery made";
   if (!lost.empty() && !evidence.any_ledger)
-    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, list_lines(lost),
-                   "These tables are Gallery's, but her ledger is not there: table \"gallery_migrations\", or her rows in "
-                   "table \"kysely_migrations\". If it was renamed, rename it back; otherwise put it back from the backup "
-                   "that the rest of the database is from. Then run: SELECT * FROM gallery_revert_check();");
+    return blocked(
+        name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, list_lines(lost),
+        "These tables are Gallery's, but its ledger is not there: table \"gallery_migrations\", or its rows in "
+        "table \"kysely_migrations\". If it was renamed, rename it back; otherwise put it back from the backup "
+        "that the rest of the database is from. Then run: SELECT * FROM gallery_revert_check();");
   if (!lost.empty())
     return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, list_lines(lost),
                    "Rows of Gallery's migrations are missing in table \"" +
