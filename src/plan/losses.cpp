@@ -2,19 +2,20 @@
 #include "plan/losses.hpp"
 
 #include "rules/rules.hpp"
-#include "settings.hpp"
+
+#include <algorithm>
 
 namespace gallery {
 
 namespace {
 
 /// Fills a loss from a query as in Loss::list. Returns whether the query gave any row.
-bool ask(const backend::Spi &spi, const Loss &loss, const std::string &list, FoundLoss &found) {
+bool ask(const backend::Spi &spi, const Loss &loss, bool albums, const std::string &list, FoundLoss &found) {
   auto const rows = spi.query(
       "SELECT t.number, t.part, t.rows, CASE WHEN t.named > 100 THEN t.names[1:100] || ('and ' || t.named - 100 ||"
       " ' more') ELSE coalesce(t.names, '{}'::text[]) END FROM (SELECT coalesce(sum(l.number), 0::numeric) AS number,"
-      " coalesce(sum(l.part), 0::numeric) AS part, count(*) AS rows, count(l.name) AS named, array_agg(l.name ORDER BY"
-      " l.name) FILTER (WHERE l.name IS NOT NULL) AS names FROM (" +
+      " coalesce(sum(l.part), 0::numeric) AS part, count(*) AS rows, count(l.name) AS named, array_agg(left("
+      "l.name, 200) ORDER BY l.name COLLATE pg_catalog.\"C\") FILTER (WHERE l.name IS NOT NULL) AS names FROM (" +
       list + ") l) t");
   const auto &row = rows.at(0);
   found.count = std::stoll(row[0].value_or("0"));
@@ -22,7 +23,7 @@ bool ask(const backend::Spi &spi, const Loss &loss, const std::string &list, Fou
   if (auto const part = std::stoll(row[1].value_or("0")); part > 0 && !loss.with.many.empty())
     found.what += " with " + counted(part, loss.with);
   found.names = row[3].value_or("{}");
-  found.instead = settings::spaces_become_albums() && !loss.as_albums.empty() ? loss.as_albums : loss.instead;
+  found.instead = albums && !loss.as_albums.empty() ? loss.as_albums : loss.instead;
   return row[2] != "0";
 }
 
@@ -42,11 +43,13 @@ std::vector<FoundLoss> find_losses(const backend::Spi &spi, const Survey &survey
   if (!identity.is_gallery)
     return all;
   Context const db(spi, survey, identity, plan.objects);
+  bool const albums = std::any_of(plan.steps.begin(), plan.steps.end(),
+                                  [](const Step &step) { return step.phase == "keep" && step.table == "album"; });
   std::set<std::string_view> told;
   for (const auto *loss : losses_of_rules(db)) {
     auto const list = loss->list(db);
     FoundLoss found;
-    if (list.empty() || !ask(spi, *loss, list, found))
+    if (list.empty() || !ask(spi, *loss, albums, list, found))
       continue;
     told.insert(loss->tables.begin(), loss->tables.end());
     if (found.count > 0)
@@ -63,7 +66,7 @@ std::vector<FoundLoss> find_losses(const backend::Spi &spi, const Survey &survey
       add_rest(list, step.table, step.matching);
   FoundLoss found;
   if (!list.empty() &&
-      ask(spi, rest,
+      ask(spi, rest, albums,
           "SELECT r.name || ': ' || sum(r.number)::text AS name, sum(r.number)::bigint AS number, 0::bigint AS part "
           "FROM"
           " (" +

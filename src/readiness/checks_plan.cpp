@@ -42,8 +42,9 @@ std::string first_difference(const std::vector<std::string> &wanted, const std::
 
 Finding check_plan(const Plan &plan) {
   constexpr const char *name = "plan";
-  auto const wanted = words_of(settings::plan());
-  if (wanted.empty())
+  auto const setting = settings::plan();
+  auto const wanted = words_of(setting);
+  if (setting.empty())
     return ok(name, "gallery.revert_plan is not set, so any plan may run");
   if (std::equal(wanted.begin(), wanted.end(), plan.steps.begin(), plan.steps.end(),
                  [](const std::string &digest, const Step &step) { return digest == step.digest; }))

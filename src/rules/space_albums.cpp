@@ -20,12 +20,24 @@ constexpr Need reads[] = {
 /// Who is added to an album touches it, so that phones look at it.
 constexpr SideEffect effects_of_members[] = {{"album", Change::update, Changed{"album_user", Change::insert}}};
 
+/// The type of album_user's role, as SQL; empty where it is neither of Immich's.
+std::string role_type(const Context &db) {
+  auto const column = db.survey.columns.find({"album_user", "role"});
+  if (column == db.survey.columns.end())
+    return "";
+  constexpr std::string_view text = "character varying";
+  constexpr std::string_view roles = "album_user_role_enum";
+  if (column->second.starts_with(text))
+    return std::string(text);
+  return column->second.starts_with(roles) ? db.t(roles) : "";
+}
+
 /// Of Gallery's tables, those that can be asked.
 struct Spaces {
   explicit Spaces(const Context &db)
       : there(db.has_gallery("shared_space", {"id", "name", "description", "createdById", "createdAt", "updatedAt"}) &&
               db.has_gallery("shared_space_member", {"spaceId", "userId", "role", "joinedAt"}) &&
-              db.has_gallery("shared_space_asset", {"spaceId", "assetId", "addedAt"})),
+              db.has_gallery("shared_space_asset", {"spaceId", "assetId", "addedAt"}) && !role_type(db).empty()),
         links_albums(there && db.has_gallery("shared_space_album", {"spaceId", "albumId", "createdAt"})),
         owner_column(db.has("album", {"ownerId"})) {
     // Before any album is made: the steps after that cannot ask any more.
@@ -44,6 +56,11 @@ struct Spaces {
 /// Asset a, as every space shows it: not in the trash, not locked, not the video of a live photo.
 constexpr const char *shown = "a.\"deletedAt\" IS NULL AND a.visibility::text IN ('archive', 'timeline')";
 
+/// ... AND album b is none that these steps make: a link that pointed to nothing would share it.
+std::string is_no_space(const Context &db) {
+  return " AND NOT EXISTS (SELECT FROM " + db.t("shared_space") + " z WHERE z.id = b.id)";
+}
+
 /// The photos of spaces: space, asset, added. One that comes by two ways is there twice.
 std::string photos(const Context &db, const Spaces &by) {
   auto const asset = " JOIN " + db.t("asset") + " a ON a.id = ";
@@ -59,7 +76,8 @@ std::string photos(const Context &db, const Spaces &by) {
     query += " UNION ALL SELECT c.\"spaceId\", a.id, c.\"addedAt\" FROM " + db.t("album_space_asset") + " c JOIN " +
              db.t("shared_space_album") +
              " l ON l.\"spaceId\" = c.\"spaceId\" AND l.\"albumId\" = c.\"albumId\" JOIN " + db.t("album") +
-             " b ON b.id = l.\"albumId\" AND b.\"deletedAt\" IS NULL" + asset + "c.\"assetId\" WHERE " + shown + online;
+             " b ON b.id = l.\"albumId\" AND b.\"deletedAt\" IS NULL" + is_no_space(db) + asset +
+             "c.\"assetId\" WHERE " + shown + online;
   return query;
 }
 
@@ -83,32 +101,40 @@ std::string turned(const Context &db, const Spaces &by) {
          (by.taken.empty() ? "" : " AND NOT " + is_taken(by));
 }
 
-std::string role_type(const Context &db, const Spaces &by) {
-  return by.owner_column ? "character varying" : db.t("album_user_role_enum");
+/// A name in a remark's detail: one line, of no great length.
+std::string shown_name(const std::string &name) {
+  return "pg_catalog.quote_ident(pg_catalog.regexp_replace(left(" + name + "::text, 200), '[[:cntrl:]]', '?', 'g'))";
+}
+
+/// The rows' first columns, one a line.
+std::string list_rows(const std::vector<backend::Row> &rows) {
+  constexpr std::size_t most = 100;
+  std::string lines;
+  for (std::size_t i = 0; i < rows.size() && i < most; ++i)
+    lines += (i == 0 ? "" : "\n") + rows[i][0].value_or("");
+  return lines + (rows.size() > most ? "\nand " + std::to_string(rows.size() - most) + " more" : "");
 }
 
 void name_the_others(const Context &db, const Spaces &by, Outcome &phase) {
-  std::string spaces;
   auto const left = db.spi.query(
-      "SELECT pg_catalog.quote_ident(s.name) || CASE WHEN " + is_taken(by) +
+      "SELECT " + shown_name("s.name") + " || CASE WHEN " + is_taken(by) +
       " THEN ': there is an album of its id already' WHEN o.space IS NULL THEN ': no owner is left' ELSE ': no photo"
       " that it could show' END FROM " +
       db.t("shared_space") + " s LEFT JOIN (" + owners(db) +
       ") o ON o.space = s.id WHERE o.space IS NULL OR s.id NOT IN (SELECT p.space FROM (" + photos(db, by) +
       ") p) OR " + is_taken(by) + " ORDER BY 1");
-  for (const auto &row : left)
-    spaces += (spaces.empty() ? "" : "\n") + row[0].value_or("");
   if (!left.empty())
     phase.remarks.push_back(
-        {std::to_string(left.size()) + (left.size() == 1 ? " space becomes" : " spaces become") + " no album", spaces});
+        {std::to_string(left.size()) + (left.size() == 1 ? " space becomes" : " spaces become") + " no album",
+         list_rows(left)});
 }
 
 void make_albums(const Context &db, Outcome &phase) {
   Spaces const by(db);
   if (!by.there) {
-    phase.remarks.push_back({"tables of spaces are missing, so no space becomes an album",
-                             "Without \"shared_space\", \"shared_space_member\" and \"shared_space_asset\" it is not "
-                             "known what spaces there were."});
+    phase.remarks.push_back({"no space becomes an album, for what tells of them is not all there",
+                             "That are the tables \"shared_space\", \"shared_space_member\" and "
+                             "\"shared_space_asset\" with their columns, and the role in Immich's \"album_user\"."});
     return;
   }
   name_the_others(db, by, phase);
@@ -140,9 +166,9 @@ void add_members(const Context &db, Outcome &phase) {
       insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
              "SELECT t.space, m.\"userId\", (CASE WHEN m.\"userId\" = t.owner THEN 'owner' WHEN m.role::text IN "
              "('owner', 'editor') THEN 'editor' ELSE 'viewer' END)::" +
-                 role_type(db, by) + ", m.\"joinedAt\" FROM (SELECT o.space, o.owner" + turned(db, by) + ") t JOIN " +
-                 db.t("shared_space_member") + " m ON m.\"spaceId\" = t.space" +
-                 (by.owner_column ? " WHERE m.\"userId\" <> t.owner" : ""),
+                 role_type(db) + ", m.\"joinedAt\" FROM (SELECT o.space, o.owner" + turned(db, by) + ") t JOIN " +
+                 db.t("shared_space_member") + " m ON m.\"spaceId\" = t.space JOIN " + db.t("user") +
+                 " u ON u.id = m.\"userId\"" + (by.owner_column ? " WHERE m.\"userId\" <> t.owner" : ""),
              "members of spaces see their albums"));
 }
 
@@ -161,7 +187,7 @@ void share_linked(const Context &db, Outcome &phase) {
   if (!by.links_albums)
     return;
   auto const albums = db.t("shared_space_album") + " l JOIN " + db.t("album") +
-                      " b ON b.id = l.\"albumId\" AND b.\"deletedAt\" IS NULL";
+                      " b ON b.id = l.\"albumId\" AND b.\"deletedAt\" IS NULL" + is_no_space(db);
   // A space does not show all that Immich shows of an album to those it is shared with.
   auto const shows_more = "EXISTS (SELECT FROM " + db.t("album_asset") + " x JOIN " + db.t("asset") +
                           " a ON a.id = x.\"assetId\" WHERE x.\"albumId\" = b.id AND (a.visibility::text NOT IN "
@@ -170,22 +196,19 @@ void share_linked(const Context &db, Outcome &phase) {
                            " m ON m.\"spaceId\" = l.\"spaceId\" WHERE NOT EXISTS (SELECT FROM " + db.t("album_user") +
                            " u WHERE u.\"albumId\" = l.\"albumId\" AND u.\"userId\" = m.\"userId\")" +
                            (by.owner_column ? " AND b.\"ownerId\" <> m.\"userId\"" : "");
-  std::string names;
-  auto const left =
-      db.spi.query("SELECT DISTINCT pg_catalog.quote_ident(b.\"albumName\"::text) || ', ' || b.id::text FROM " +
-                   new_members + " AND " + shows_more + " ORDER BY 1");
-  for (const auto &row : left)
-    names += (names.empty() ? "" : "\n") + row[0].value_or("");
+  auto const left = db.spi.query("SELECT DISTINCT " + shown_name("b.\"albumName\"") + " || ', ' || b.id::text FROM " +
+                                 new_members + " AND " + shows_more + " ORDER BY 1");
   if (!left.empty())
     phase.remarks.push_back(
         {std::to_string(left.size()) + (left.size() == 1 ? " album that is" : " albums that are") +
              " linked to a space cannot be shared with its members",
-         "In Immich they would see photos in it that no space shows: locked, hidden or offline ones.\n" + names});
+         "In Immich they would see photos in it that no space shows: locked, hidden or offline ones.\n" +
+             list_rows(left)});
   phase.steps.push_back(
       insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
              "SELECT l.\"albumId\", m.\"userId\", (CASE WHEN pg_catalog.bool_or(m.role::text IN ('owner', 'editor')) "
              "THEN 'editor' ELSE 'viewer' END)::" +
-                 role_type(db, by) + ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
+                 role_type(db) + ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
                  " AND NOT " + shows_more + " GROUP BY l.\"albumId\", m.\"userId\"",
              "albums linked to spaces are shared with the members"));
 }

@@ -166,7 +166,17 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
 Orphans execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
                 const Call &call) {
   auto const doubtful = meddled_with(spi, survey);
+  // Rows can only come to point to nothing where some go.
+  std::set<std::string_view> losing;
+  for (const auto &step : plan.steps) {
+    if (step.change == Change::remove)
+      losing.insert(step.table);
+    for (const auto &effect : step.side_effects)
+      if (effect.change == Change::remove)
+        losing.insert(effect.table);
+  }
   auto keys = keys_of(spi, survey, doubtful);
+  std::erase_if(keys, [&](const ForeignKey &key) { return !losing.contains(key.parent); });
   for (const auto &entry : broken)
     keys.push_back(entry.key);
   std::set<std::pair<std::string_view, std::string_view>> going;
