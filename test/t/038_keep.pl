@@ -255,6 +255,21 @@ my $made_before = q{SELECT count(*) FROM album_user u JOIN album b ON b.id = u."
 is($node->safe_psql('again', $made_before), 0,
 	'a space has an album already: nobody is added to it');
 
+# A link that pointed to nothing, as an interrupted restore leaves it, points to another space's album afterwards.
+gallery($node, 'dangling', '--generation', 'v5.9');
+$node->safe_psql('dangling', <<'SQL');
+CREATE SCHEMA seen;
+CREATE TABLE seen.member AS SELECT "spaceId", "userId" FROM shared_space_member;
+SET session_replication_role = replica;
+INSERT INTO shared_space_album ("spaceId", "albumId") SELECT a.id, b.id FROM shared_space a, shared_space b WHERE a.id <> b.id;
+SQL
+($status, $out, $err) = revert($node, 'dangling', before => $albums);
+is($status, 0, 'links that point to nothing: reverted') or diag($err);
+is($node->safe_psql('dangling', <<'SQL'), 't|0', '... and bring nobody into the album of another space');
+SELECT count(*) > 0, count(*) FILTER (WHERE m."userId" IS NULL) FROM album_user u JOIN (SELECT DISTINCT "spaceId" FROM seen.member) s
+    ON s."spaceId" = u."albumId" LEFT JOIN seen.member m ON m."spaceId" = u."albumId" AND m."userId" = u."userId"
+SQL
+
 # Pets.
 foreach my $generation ('v4.57', 'v5.6', 'v5.9')
 {
