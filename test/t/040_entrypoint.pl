@@ -450,9 +450,18 @@ subtest 'the revert' => sub {
 	$node->reload;
 	run_ok($reply, qr/^stock command started: $/m, 'SIGTERM in COMMIT: the next start', 'gallery_granted');
 
+	# What is said of a Gallery outlives the container where a file is named for it; one that cannot be written stops nothing.
+	my $kept = "$scratch/revert.log";
+	run_ok(13, qr/GALLERY_REVERT_TOKEN/, 'a log that is kept, no token', 'gallery_again', GALLERY_REVERT_LOG => $kept);
+	like(slurp_file($kept), qr/^\d{4}-\d\d-\d\dT[\d:]+Z\ngallery-revert: .*GALLERY_REVERT_TOKEN/s, 'a log that is kept: the refusal is in it');
+	run_ok(13, qr/warning: cannot write "\/nowhere\/revert\.log".*GALLERY_REVERT_TOKEN/s, 'a log that cannot be written', 'gallery_again',
+		GALLERY_REVERT_LOG => '/nowhere/revert.log');
+
 	# An extension that is there already.
 	$node->safe_psql('gallery_again', 'CREATE SCHEMA tools; CREATE EXTENSION gallery_revert SCHEMA tools');
-	run_ok($reply, qr/stock command started/, 'an extension in another schema', 'gallery_again', %go);
+	run_ok($reply, qr/stock command started/, 'an extension in another schema', 'gallery_again', %go, GALLERY_REVERT_LOG => $kept);
+	like(slurp_file($kept), qr/GALLERY_REVERT_TOKEN.*Z\n.*cleanup finished/s, 'a log that is kept: the revert follows in it');
+	unlike(slurp_file($kept), qr/\Q$password\E/, 'a log that is kept: no password');
 	is($node->safe_psql('gallery_again', q{SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert'}), 0,
 		'the extension is gone');
 };
