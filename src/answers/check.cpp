@@ -17,17 +17,8 @@ using Findings = std::vector<Finding>;
 
 Finding warning_if(const std::vector<std::string> &lines, std::string name, std::string good, std::string bad,
                    std::string hint) {
-  Finding finding;
-  finding.name = std::move(name);
-  if (lines.empty()) {
-    finding.message = std::move(good);
-    return finding;
-  }
-  finding.status = Status::warning;
-  finding.message = std::move(bad);
-  finding.detail = list_lines(lines);
-  finding.hint = std::move(hint);
-  return finding;
+  return lines.empty() ? ok(std::move(name), std::move(good))
+                       : warning(std::move(name), std::move(bad), list_lines(lines), std::move(hint));
 }
 
 void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now) {
@@ -66,28 +57,21 @@ void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now
 /// Whether Gallery's objects and rows are gone, and whether the extension is still there, which matters for Immich's
 /// backups.
 void add_clean(Findings &findings, const Situation &now) {
-  Finding clean;
-  clean.name = "clean";
-  Finding extension;
-  extension.name = "extension";
   if (now.identity.is_gallery) {
-    clean.status = Status::warning;
-    clean.message = "this is a Gallery database (" +
-                    (now.identity.gallery_release.empty() ? "release not known" : now.identity.gallery_release) +
-                    "): " + std::to_string(now.plan.steps.size()) + " steps take it back to Immich " +
-                    std::string(now.target->tag);
-    clean.hint = "Look at them: SELECT * FROM gallery_revert_plan();";
-    extension.message = "gallery_revert is installed";
-  } else {
-    clean.message = "nothing of Gallery's is recorded in this database";
-    extension.status = Status::warning;
-    extension.message = "gallery_revert is still installed: Immich's backups would ask for it, and could then only be "
-                        "restored on a server "
-                        "that has it";
-    extension.hint = "Run: DROP EXTENSION gallery_revert;";
+    findings.push_back(warning(
+        "clean",
+        "this is a Gallery database (" +
+            (now.identity.gallery_release.empty() ? "release not known" : now.identity.gallery_release) + "): " +
+            std::to_string(now.plan.steps.size()) + " steps take it back to Immich " + std::string(now.target->tag),
+        "", "Look at them: SELECT * FROM gallery_revert_plan();"));
+    findings.push_back(ok("extension", "gallery_revert is installed"));
+    return;
   }
-  findings.push_back(clean);
-  findings.push_back(extension);
+  findings.push_back(ok("clean", "nothing of Gallery's is recorded in this database"));
+  findings.push_back(warning("extension",
+                             "gallery_revert is still installed: Immich's backups would ask for it, and could then "
+                             "only be restored on a server that has it",
+                             "", "Run: DROP EXTENSION gallery_revert;"));
 }
 
 /// What a fork's own script may have left: at this row Immich stops at its start, whatever the ledger says.

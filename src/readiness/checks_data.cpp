@@ -82,9 +82,8 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey) {
 }
 
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
-  Finding finding;
-  finding.name = "dependents";
-  finding.message = "nothing else depends on Gallery's objects";
+  constexpr const char *name = "dependents";
+  auto const none = ok(name, "nothing else depends on Gallery's objects");
   std::string roots;
   auto add_root = [&](Oid class_oid, Oid oid, int column) {
     roots += (roots.empty() ? "(" : ", (") + std::to_string(class_oid) + "::oid, " + std::to_string(oid) + "::oid, " +
@@ -95,7 +94,7 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   for (const auto &table : plan.ledgers)
     add_root(RelationRelationId, survey.relations.at(table).oid, 0);
   if (roots.empty())
-    return finding;
+    return none;
   // What is part of a doomed object (its type, indexes, constraints, triggers ...) goes with it, and so on. Of a column
   // on one of Immich's tables only its default and its NOT NULL are part; an index or a constraint over it that is not
   // Gallery's is somebody's.
@@ -126,17 +125,14 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   for (const auto &row : spi.query(sql))
     lines.push_back(text(row[0]));
   if (lines.empty())
-    return finding;
-  finding.status = Status::blocked;
-  finding.sqlstate = ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST;
-  finding.message = "objects that neither Gallery nor Immich made depend on Gallery's objects";
-  finding.detail = list_lines(lines);
-  finding.hint =
+    return none;
+  return blocked(
+      name, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+      "objects that neither Gallery nor Immich made depend on Gallery's objects", list_lines(lines),
       "They are yours or another tool's, or Gallery's under another name, so nothing is dropped. Look at each "
       "before you drop anything: a table that hangs on something of Gallery's may hold what only Gallery knows, "
       "such as favourites; if it was renamed, rename it back: ALTER TABLE ... RENAME TO ...; Of what is yours, "
-      "keep the definitions (pg_dump --schema-only), drop it, then run gallery_revert() again.";
-  return finding;
+      "keep the definitions (pg_dump --schema-only), drop it, then run gallery_revert() again.");
 }
 
 Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken) {
@@ -197,13 +193,8 @@ Finding check_leftovers(const Survey &survey, const Identity &identity) {
   if (lines.empty())
     return ok(name, "nothing is left that Immich fails at");
   // Nothing is refused for it: only told.
-  Finding finding;
-  finding.name = name;
-  finding.status = Status::blocked;
-  finding.message = "a script of Gallery's left something at which Immich fails";
-  finding.detail = list_lines(lines);
-  finding.hint = "Run:" + statements;
-  return finding;
+  return blocked(name, 0, "a script of Gallery's left something at which Immich fails", list_lines(lines),
+                 "Run:" + statements);
 }
 
 } // namespace gallery

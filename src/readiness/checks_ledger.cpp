@@ -70,20 +70,17 @@ Finding check_prefix(const Identity &identity) {
                               "gallery_revert() again."
                             : "Immich does not start with this. Run: SELECT * FROM immich_recovery_advice();");
   if (auto const changes = repair_order(identity.native_rows); !changes.empty()) {
-    Finding finding;
-    finding.name = name;
-    finding.status = Status::warning;
-    finding.message = std::to_string(changes.size()) +
-                      (changes.size() == 1 ? " row of the ledger is" : " rows of the ledger are") + " out of order";
     std::vector<std::string> names;
     names.reserve(changes.size());
     for (const auto &change : changes)
       names.push_back(quoted(change.name) + " at " + change.from);
-    finding.detail = list_lines(names);
-    finding.hint = identity.is_gallery
+    return warning(name,
+                   std::to_string(changes.size()) +
+                       (changes.size() == 1 ? " row of the ledger is" : " rows of the ledger are") + " out of order",
+                   list_lines(names),
+                   identity.is_gallery
                        ? "gallery_revert() repairs the timestamps; Immich accepts only the order of the names."
-                       : "Immich accepts only the order of the names. Run: SELECT immich_repair_migration_order();";
-    return finding;
+                       : "Immich accepts only the order of the names. Run: SELECT immich_repair_migration_order();");
   }
   return ok(name, std::to_string(identity.native_migrations) + " migrations of Immich, in order");
 }

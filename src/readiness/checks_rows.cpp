@@ -60,15 +60,9 @@ Finding check_obstacles(const Plan &plan, const std::vector<Drift> &drift) {
       lines.push_back(difference.text().substr(std::strlen("extra: ")));
   if (lines.empty())
     return ok(name, "nothing was added that could refuse a change");
-  Finding finding;
-  finding.name = name;
-  finding.status = Status::warning;
-  finding.message = "what was added to tables that a revert changes may refuse a change";
-  finding.detail = list_lines(lines);
-  finding.hint =
-      "Nobody can tell before it runs. If it refuses, the revert stops with its error and nothing has changed. "
-      "If you do not need it, drop it first.";
-  return finding;
+  return warning(name, "what was added to tables that a revert changes may refuse a change", list_lines(lines),
+                 "Nobody can tell before it runs. If it refuses, the revert stops with its error and nothing has "
+                 "changed. If you do not need it, drop it first.");
 }
 
 } // namespace gallery

@@ -114,15 +114,11 @@ Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Pl
     return ok(name, "the server's lock table has room for a revert");
   constexpr std::int64_t step = 64;
   auto const enough = ((needed + taken) / transactions / step + 1) * step;
-  Finding finding;
-  finding.name = name;
-  finding.status = Status::warning;
-  finding.message = "the server's lock table may be too small";
-  finding.detail = "It has room for " + std::to_string(room) + " locks, of which " + std::to_string(taken) +
-                   " are taken; a revert may need " + std::to_string(needed) + '.';
-  finding.hint =
-      "Run: ALTER SYSTEM SET max_locks_per_transaction = " + std::to_string(enough) + "; then restart PostgreSQL.";
-  return finding;
+  return warning(name, "the server's lock table may be too small",
+                 "It has room for " + std::to_string(room) + " locks, of which " + std::to_string(taken) +
+                     " are taken; a revert may need " + std::to_string(needed) + '.',
+                 "Run: ALTER SYSTEM SET max_locks_per_transaction = " + std::to_string(enough) +
+                     "; then restart PostgreSQL.");
 }
 
 } // namespace gallery

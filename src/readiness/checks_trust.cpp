@@ -127,14 +127,9 @@ Finding check_strangers(const Survey &survey, const std::vector<Stranger> &stran
     lines.push_back(line_of(stranger));
   if (lines.empty())
     return ok("namesakes", "nothing has a name of Gallery's without being Gallery's");
-  Finding finding;
-  finding.name = "namesakes";
-  finding.status = Status::warning;
-  finding.message = "some objects are called as Gallery's are, but are not Gallery's";
-  finding.detail = list_lines(lines);
-  finding.hint = "They are left alone. If they are not yours, look at them in schema " + quoted(survey.schema()) +
-                 " before you drop them.";
-  return finding;
+  return warning("namesakes", "some objects are called as Gallery's are, but are not Gallery's", list_lines(lines),
+                 "They are left alone. If they are not yours, look at them in schema " + quoted(survey.schema()) +
+                     " before you drop them.");
 }
 
 } // namespace gallery

@@ -29,6 +29,12 @@ Finding blocked(std::string name, int sqlstate, std::string message, std::string
   return finding;
 }
 
+Finding warning(std::string name, std::string message, std::string detail, std::string hint) {
+  auto finding = blocked(std::move(name), 0, std::move(message), std::move(detail), std::move(hint));
+  finding.status = Status::warning;
+  return finding;
+}
+
 std::string quoted(std::string_view name) {
   return '"' + std::string(name) + '"';
 }

@@ -19,6 +19,9 @@ struct Finding {
 /// A finding that is as it should be.
 Finding ok(std::string name, std::string message);
 
+/// A finding that is told and keeps nothing from running.
+Finding warning(std::string name, std::string message, std::string detail, std::string hint);
+
 /// A finding that keeps a revert from running: SQLSTATE, message, detail and hint of the refusal.
 Finding blocked(std::string name, int sqlstate, std::string message, std::string detail, std::string hint);
 

@@ -50,11 +50,7 @@ std::string list_decisions(const Context &db) {
 std::string list_authors(const Context &db) {
   if (!db.has_gallery("asset_face", {"createdBy"}))
     return "";
-  return "SELECT " + user_name("u") +
-         " || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM (SELECT"
-         " f.\"createdBy\", pg_catalog.count(*) AS number FROM " +
-         db.t("asset_face") + " f WHERE f.\"createdBy\" IS NOT NULL GROUP BY 1) x LEFT JOIN " + db.t("user") +
-         " u ON u.id = x.\"createdBy\"";
+  return list_by_user(db, "asset_face", "createdBy", "r.\"createdBy\" IS NOT NULL");
 }
 
 constexpr std::string_view of_categories[] = {"classification_category", "classification_prompt_embedding"};

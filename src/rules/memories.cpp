@@ -24,11 +24,7 @@ void work(const Context &db, Outcome &phase) {
 std::string list_lost(const Context &db) {
   if (!db.has("memory", {"ownerId"}) || !db.has("user", {"id", "name", "email"}))
     return "";
-  return "SELECT " + user_name("u") +
-         " || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM (SELECT"
-         " m.\"ownerId\", pg_catalog.count(*) AS number FROM " +
-         db.t("memory") + " m WHERE m.type::text = 'rule' GROUP BY 1) x LEFT JOIN " + db.t("user") +
-         " u ON u.id = x.\"ownerId\"";
+  return list_by_user(db, "memory", "ownerId", "r.type::text = 'rule'");
 }
 
 constexpr Loss lost = {.what = {"memory made by a rule", "memories made by rules"},

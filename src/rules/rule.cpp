@@ -83,6 +83,14 @@ std::string user_name(const std::string &alias) {
   return "coalesce(nullif(" + alias + ".name::text, ''::text), " + alias + ".email::text)";
 }
 
+std::string list_by_user(const Context &db, const std::string &table, const char *column,
+                         const std::string &condition) {
+  return "SELECT " + user_name("u") +
+         " || ': ' || x.number::text AS name, x.number, 0::bigint AS part FROM (SELECT r." +
+         backend::identifier(column) + " AS id, pg_catalog.count(*) AS number FROM " + db.t(table) + " r WHERE " +
+         condition + " GROUP BY 1) x LEFT JOIN " + db.t("user") + " u ON u.id = x.id";
+}
+
 std::string_view form_of(const Noun &noun, std::int64_t count) {
   return count == 1 ? noun.one : noun.many;
 }

@@ -90,6 +90,10 @@ SideEffect at_most(const Context &db, std::string_view table, Change change, con
 /// The name of a user `alias`, as SQL.
 std::string user_name(const std::string &alias);
 
+/// A loss's list: how many rows r of a table each user has, by the column that refers to him, among those of the
+/// condition.
+std::string list_by_user(const Context &db, const std::string &table, const char *column, const std::string &condition);
+
 /// A condition: the column, a primary key of its own, is one of the keys that the query `keys` gives. The keys are an
 /// array made once, so that the server looks rows up by the index whatever its statistics say: rows to clean are few
 /// beside those to keep. For any other column it may go through the array for each row: there, IN.
