@@ -193,7 +193,8 @@ void share_linked(const Context &db, Outcome &phase) {
                           " a ON a.id = x.\"assetId\" WHERE x.\"albumId\" = b.id AND (a.visibility::text NOT IN "
                           "('archive', 'timeline') OR a.\"isOffline\" AND a.\"deletedAt\" IS NULL))";
   auto const new_members = albums + " JOIN " + db.t("shared_space_member") +
-                           " m ON m.\"spaceId\" = l.\"spaceId\" WHERE NOT EXISTS (SELECT FROM " + db.t("album_user") +
+                           " m ON m.\"spaceId\" = l.\"spaceId\" JOIN " + db.t("user") +
+                           " w ON w.id = m.\"userId\" WHERE NOT EXISTS (SELECT FROM " + db.t("album_user") +
                            " u WHERE u.\"albumId\" = l.\"albumId\" AND u.\"userId\" = m.\"userId\")" +
                            (by.owner_column ? " AND b.\"ownerId\" <> m.\"userId\"" : "");
   auto const left = db.spi.query("SELECT DISTINCT " + shown_name("b.\"albumName\"") + " || ', ' || b.id::text FROM " +

@@ -5,6 +5,8 @@
 #include "readiness/finding.hpp"
 #include "settings.hpp"
 
+#include <algorithm>
+
 namespace gallery {
 
 namespace {
@@ -44,12 +46,16 @@ backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::stri
   auto lines = holders(spi, table);
   if (lines.empty())
     lines.emplace_back("whoever held it has let go in the meantime");
+  bool const prepared = std::any_of(lines.begin(), lines.end(), [](const std::string &line) {
+    return line.find("prepared transaction") < line.find(',');
+  });
   return {ERRCODE_LOCK_NOT_AVAILABLE,
           (table == InvalidOid ? "could not read the database" : "could not lock table \"" + name + '"') + " within " +
               std::to_string(settings::lock_timeout()) + " ms",
           list_lines(lines),
-          "Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);), " +
-              call.again() + ". More time: SET gallery.revert_lock_timeout = '60s';"};
+          std::string("Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);") +
+              (prepared ? " for a prepared transaction COMMIT PREPARED or ROLLBACK PREPARED with its name" : "") +
+              "), " + call.again() + ". More time: SET gallery.revert_lock_timeout = '60s';"};
 }
 
 Locks::Locks(const Call &call) : call_(call), left_(settings::lock_timeout()) {}

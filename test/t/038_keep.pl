@@ -262,9 +262,11 @@ CREATE SCHEMA seen;
 CREATE TABLE seen.member AS SELECT "spaceId", "userId" FROM shared_space_member;
 SET session_replication_role = replica;
 INSERT INTO shared_space_album ("spaceId", "albumId") SELECT a.id, b.id FROM shared_space a, shared_space b WHERE a.id <> b.id;
+INSERT INTO shared_space_member ("spaceId", "userId", role)
+    SELECT id, '00000000-0000-0000-0000-00000000dead', 'editor' FROM shared_space;
 SQL
 ($status, $out, $err) = revert($node, 'dangling', before => $albums);
-is($status, 0, 'links that point to nothing: reverted') or diag($err);
+is($status, 0, 'links and members that point to nothing: reverted') or diag($err);
 is($node->safe_psql('dangling', <<'SQL'), 't|0', '... and bring nobody into the album of another space');
 SELECT count(*) > 0, count(*) FILTER (WHERE m."userId" IS NULL) FROM album_user u JOIN (SELECT DISTINCT "spaceId" FROM seen.member) s
     ON s."spaceId" = u."albumId" LEFT JOIN seen.member m ON m."spaceId" = u."albumId" AND m."userId" = u."userId"

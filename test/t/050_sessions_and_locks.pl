@@ -255,6 +255,16 @@ for my $case ([ 'a session', '', 'COMMIT;' ], [ 'a prepared transaction', q{PREP
 	$node->safe_psql('photos', q{UPDATE asset SET "originalPath" = substr("originalPath", 10) WHERE "originalPath" LIKE 'upload/0a/%'});
 }
 
+# What ends a session ends no prepared transaction.
+{
+	my $end = qr/SELECT pg_terminate_backend\(pid\);/;
+	my $prepared = qr/ for a prepared transaction COMMIT PREPARED or ROLLBACK PREPARED with its name/;
+	$node->safe_psql('photos', q{BEGIN; LOCK TABLE asset; PREPARE TRANSACTION 'left'});
+	my (undef, undef, $err) = revert($node, 'photos', before => q{SET gallery.revert_lock_timeout = '100ms';});
+	like($err, qr/^DETAIL:  prepared transaction "left", .*\nHINT:  .*\($end$prepared\), then run/m, 'a prepared transaction: how to end it');
+	$node->safe_psql('photos', q{ROLLBACK PREPARED 'left'});
+}
+
 # A repair that finds a Gallery under its locks is no revert.
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE reverted TEMPLATE photos');
