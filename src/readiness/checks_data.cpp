@@ -83,7 +83,7 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey) {
 
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
   constexpr const char *name = "dependents";
-  auto const none = ok(name, "nothing else depends on Gallery's objects");
+  auto none = ok(name, "nothing else depends on Gallery's objects");
   std::string roots;
   auto add_root = [&](Oid class_oid, Oid oid, int column) {
     roots += (roots.empty() ? "(" : ", (") + std::to_string(class_oid) + "::oid, " + std::to_string(oid) + "::oid, " +
