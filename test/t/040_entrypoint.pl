@@ -14,6 +14,9 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+# A job in the background starts with SIGINT ignored, and so would all that it starts.
+$SIG{INT} = 'DEFAULT';
+
 my $entrypoint = getcwd() . '/docker/immich-server/entrypoint.sh';
 my $fixture    = getcwd() . '/test/fixtures/fixture';
 my $password   = 's3cr:et/@%"\\ x';
