@@ -194,7 +194,7 @@ asked('a missing file', 'SELECT sum(id) FROM gone', ['missing-file']);
 $node->stop;
 truncate "$data/$file{kept}", 8192 or die $!;
 $node->start;
-asked('a cut file', 'SET enable_seqscan = off; SELECT ctid FROM kept WHERE id = 300', ['read-error']);
+asked('a cut file', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT ctid FROM kept WHERE id = 300', ['read-error']);
 
 # A second server on the same folder; the first goes on.
 sub start_fails
