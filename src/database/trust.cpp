@@ -42,8 +42,11 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       "WITH RECURSIVE strange (classid, objid, origin) AS (SELECT 'pg_proc'::regclass::oid, p.oid, p.oid FROM pg_proc p"
       " WHERE " +
       is_strange("p.proowner", owner) +
-      " UNION SELECT d.classid, d.objid, s.origin FROM strange s JOIN pg_depend d ON d.refclassid = s.classid AND"
-      " d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i')), part (tableid, origin) AS ("
+      // The type of a domain does not depend on its constraints, and other types may be made of that domain.
+      " UNION SELECT n.classid, n.objid, s.origin FROM strange s CROSS JOIN LATERAL (SELECT d.classid, d.objid FROM"
+      " pg_depend d WHERE d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i') UNION ALL"
+      " SELECT 'pg_type'::regclass::oid, k.contypid FROM pg_constraint k WHERE s.classid = 'pg_constraint'::regclass"
+      " AND k.oid = s.objid AND k.contypid <> 0::oid) n), part (tableid, origin) AS ("
       " SELECT coalesce(i.indrelid, x.objid), origin FROM strange x LEFT JOIN pg_index i ON i.indexrelid = x.objid"
       " WHERE x.classid = 'pg_class'::regclass"
       " UNION SELECT g.tgrelid, origin FROM strange x JOIN pg_trigger g ON g.oid = x.objid"
@@ -52,8 +55,6 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       " WHERE x.classid = 'pg_attrdef'::regclass"
       " UNION SELECT k.conrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid"
       " WHERE x.classid = 'pg_constraint'::regclass"
-      " UNION SELECT a.attrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid JOIN pg_attribute a ON"
-      " a.atttypid = k.contypid WHERE x.classid = 'pg_constraint'::regclass AND k.contypid <> 0"
       " UNION SELECT p.polrelid, origin FROM strange x JOIN pg_policy p ON p.oid = x.objid"
       " WHERE x.classid = 'pg_policy'::regclass"
       " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"

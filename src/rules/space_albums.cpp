@@ -12,7 +12,7 @@ constexpr std::string_view space_tables = "1772240000000-CreateSharedSpaceTables
 
 constexpr Need needs[] = {{"album", "id"},         {"album_user", "role"}, {"album_asset", "assetId"},
                           {"asset", "visibility"}, {"asset", "deletedAt"}, {"asset", "isOffline"},
-                          {"asset", "libraryId"},  {"user", "deletedAt"}};
+                          {"asset", "libraryId"},  {"user", "deletedAt"},  {"library", "deletedAt"}};
 // Folders of linked albums are not read, but stay as long as the table that refers to them.
 constexpr Need reads[] = {
     {"shared_space"},       {"shared_space_member"}, {"shared_space_asset"},       {"shared_space_library"},
@@ -70,7 +70,8 @@ std::string photos(const Context &db, const Spaces &by) {
   if (db.has_gallery("shared_space_library", {"spaceId", "libraryId", "createdAt"}))
     query += " UNION ALL SELECT l.\"spaceId\", a.id, greatest(l.\"createdAt\", a.\"createdAt\") FROM " +
              db.t("shared_space_library") + " l JOIN " + db.t("asset") +
-             " a ON a.\"libraryId\" = l.\"libraryId\" WHERE " + shown + online;
+             " a ON a.\"libraryId\" = l.\"libraryId\" JOIN " + db.t("library") +
+             " y ON y.id = l.\"libraryId\" AND y.\"deletedAt\" IS NULL WHERE " + shown + online;
   // What members added to a linked album of somebody else was shown by the space alone, not by the album.
   if (by.links_albums && db.has_gallery("album_space_asset", {"spaceId", "albumId", "assetId", "addedAt"}))
     query += " UNION ALL SELECT c.\"spaceId\", a.id, c.\"addedAt\" FROM " + db.t("album_space_asset") + " c JOIN " +
@@ -205,13 +206,13 @@ void share_linked(const Context &db, Outcome &phase) {
              " linked to a space cannot be shared with its members",
          "In Immich they would see photos in it that no space shows: locked, hidden or offline ones.\n" +
              list_rows(left)});
-  phase.steps.push_back(
-      insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
-             "SELECT l.\"albumId\", m.\"userId\", (CASE WHEN pg_catalog.bool_or(m.role::text IN ('owner', 'editor')) "
-             "THEN 'editor' ELSE 'viewer' END)::" +
-                 role_type(db) + ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
-                 " AND NOT " + shows_more + " GROUP BY l.\"albumId\", m.\"userId\"",
-             "albums linked to spaces are shared with the members"));
+  // Gallery's grants have no role: what a member adds to somebody else's album stays in the space, and the album itself
+  // is its owner's to change. So not even an editor of the space becomes one of the album.
+  phase.steps.push_back(insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
+                               "SELECT l.\"albumId\", m.\"userId\", 'viewer'::" + role_type(db) +
+                                   ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
+                                   " AND NOT " + shows_more + " GROUP BY l.\"albumId\", m.\"userId\"",
+                               "albums linked to spaces are shared with the members"));
 }
 
 } // namespace

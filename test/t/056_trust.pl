@@ -259,6 +259,13 @@ foreach my $owner ('immich', 'superuser')
 		evil('mallory', 'immich_uuid_v7', 'timestamptz DEFAULT clock_timestamp()', 'uuid', 'RETURN NULL;'),
 		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
 		before => 'DROP FUNCTION public.immich_uuid_v7(timestamptz) CASCADE;');
+	# A domain of his that another one is made of, which a column has; he puts the condition on his own.
+	plant('a domain below the domain of a column', evil('mallory', 'evil', 'text', 'boolean', 'RETURN true;')
+		  . 'ALTER DOMAIN mine.inner ADD CONSTRAINT evil CHECK (public.evil(VALUE)) NOT VALID;',
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => 'CREATE SCHEMA mine; GRANT USAGE ON SCHEMA mine TO mallory;'
+		  . ' CREATE DOMAIN mine.inner AS text; CREATE DOMAIN mine.outer AS mine.inner;'
+		  . ' ALTER TABLE public.asset_face_audit ADD evil mine.outer; ALTER DOMAIN mine.inner OWNER TO mallory;');
 	plant('a view in the place of a table that Immich\'s triggers write to', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
 		  . 'CREATE VIEW public.asset_face_audit AS SELECT NULL::uuid AS "assetFaceId", NULL::uuid AS "assetId";'
 		  . 'CREATE TRIGGER evil INSTEAD OF INSERT ON public.asset_face_audit FOR EACH ROW EXECUTE FUNCTION public.evil();',
