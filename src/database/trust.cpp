@@ -60,10 +60,16 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"
       " WHERE x.classid = 'pg_rewrite'::regclass"
       " UNION SELECT t.stxrelid, origin FROM strange x JOIN pg_statistic_ext t ON t.oid = x.objid"
-      " WHERE x.classid = 'pg_statistic_ext'::regclass)"
+      " WHERE x.classid = 'pg_statistic_ext'::regclass), reached (tableid, origin) AS (SELECT tableid, origin FROM part"
+      // What is read with a table or changed by its keys runs their code as well. A key's action runs with the rights
+      // of the table that it changes: code of that table's own owner gains none.
+      " UNION SELECT n.oid, p.origin FROM reached p JOIN pg_class t ON t.oid = p.tableid JOIN pg_proc f ON f.oid ="
+      " p.origin CROSS JOIN LATERAL (SELECT i.inhparent AS oid FROM pg_inherits i WHERE i.inhrelid = t.oid UNION ALL"
+      " SELECT k.confrelid FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND t.relowner <>"
+      " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))) n)"
       " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
-      " pg_get_userbyid(f.proowner)::text || '\"\' FROM part p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc f ON"
-      " f.oid = p.origin WHERE " +
+      " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
+      " f ON f.oid = p.origin WHERE " +
       in_schema + " ORDER BY 1, 2");
   return reasons;
 }
@@ -89,7 +95,12 @@ std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std:
            " pg_get_userbyid(o.oprowner)::text || '\"\' FROM pg_operator o WHERE o.oprnamespace IN " +
            schemas + " AND " + is_strange("o.oprowner", owner) +
            " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND (q.oprnamespace = " + known +
-           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) + "))) ORDER BY 1"))
+           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) +
+           "))) UNION ALL SELECT 'function ' || p.oid::regprocedure::text || ' of \"' ||"
+           " pg_get_userbyid(p.proowner)::text || '\", which event trigger ' || quote_ident(e.evtname) ||"
+           " ' runs' FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid WHERE e.evtenabled IN ('O', 'A') "
+           "AND " +
+           is_strange("p.proowner", owner) + " ORDER BY 1"))
     lines.push_back(row[0].value_or(""));
   return lines;
 }

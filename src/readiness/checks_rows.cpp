@@ -74,18 +74,54 @@ Finding check_obstacles(const backend::Spi &spi, const Survey &survey, const Pla
                         const std::vector<Drift> &drift) {
   constexpr const char *name = "obstacles";
   std::set<std::string, std::less<>> changed;
+  std::set<std::string, std::less<>> written;
+  std::set<std::string, std::less<>> emptied;
+  auto take = [&](std::string_view table, Change change) {
+    changed.emplace(table);
+    (change == Change::remove ? emptied : written).emplace(table);
+  };
   for (const auto &step : plan.steps)
     if (!step.table.empty()) {
-      changed.insert(step.table);
+      take(step.table, step.change);
       for (const auto &effect : step.side_effects)
-        changed.emplace(effect.table);
+        take(effect.table, effect.change);
     }
+  auto may_refuse = [&](const Drift &added) {
+    switch (added.kind) {
+    case manifest::Kind::Trigger:
+      return changed.contains(added.table);
+    case manifest::Kind::Constraint:
+      return changed.contains(added.table) &&
+             (added.found.starts_with("CHECK ") || added.found.starts_with("EXCLUDE "));
+    case manifest::Kind::Index:
+      return written.contains(added.table) && added.found.starts_with("UNIQUE ");
+    case manifest::Kind::Column:
+      return written.contains(added.table) && added.found.ends_with(" not null"); // and nothing that fills it
+    default:
+      return false;
+    }
+  };
   std::vector<std::string> lines;
   for (const auto &difference : drift)
-    if (difference.what == Drift::What::extra && changed.contains(difference.table) &&
-        (difference.kind == manifest::Kind::Trigger ||
-         (difference.kind == manifest::Kind::Constraint && difference.found.starts_with("CHECK "))))
+    if (difference.what == Drift::What::extra && may_refuse(difference))
       lines.push_back(difference.text().substr(std::strlen("extra: ")));
+  // Keys of the user's tables, in whichever schema, to rows that go.
+  std::set<std::string_view> made;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      made.insert(fact.table);
+  for (const auto &row :
+       spi.query("SELECT k.conname, k.conrelid::regclass, c.relname, r.relname, r.relnamespace ="
+                 " c.relnamespace FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN"
+                 " pg_class r ON r.oid = k.conrelid WHERE k.contype = 'f' AND k.conparentid = 0::oid"
+                 " AND c.relnamespace = " +
+                 std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
+                 backend::array_literal({emptied.begin(), emptied.end()}) + "::name[]) ORDER BY 2, 1")) {
+    auto const table = row[3].value_or("");
+    if (row[4] != "t" || (!made.contains(table) && !manifest::is_gallery_table(table)))
+      lines.push_back("key " + quoted(row[0].value_or("")) + " of table " + row[1].value_or("") + " to table " +
+                      quoted(row[2].value_or("")));
+  }
   // Immich makes no rules and no event triggers; those of extensions only write down what happens.
   for (const auto &row : spi.query(
            "SELECT r.rulename, c.relname FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind ="

@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Fixture;
+use GalleryTest;
 use Test::More;
 use Twin;
 
@@ -71,6 +72,24 @@ try_case('one that empties a table of the user\'s instead', 'v5.9',
 	'SELECT count(*) FROM notes;',
 	qr/^refused 55000 .*\ntable "notes": 1 rows deleted, expected 0; it is not Immich's: a key or a trigger of yours(?:.*\n)*1\n\z/,
 	'obstacles');
+
+# Keys of the user's to rows that go, and what may keep new rows out.
+try_case('a key of the user\'s, whose rows lose what they point to', 'v5.9',
+	'CREATE SCHEMA mine; CREATE TABLE mine.notes (face uuid REFERENCES public.asset_face ON DELETE SET NULL);'
+	  . 'INSERT INTO mine.notes SELECT id FROM asset_face', 'SELECT count(face) = count(*) FROM mine.notes;',
+	qr/^refused 55000 .*\ntable "mine.notes": [1-9]\d* rows updated, expected 0; it is not Immich's.*\n(?:.*\n)*t\n\z/, 'obstacles');
+try_case('a key of the user\'s to rows that stay', 'v5.9',
+	'CREATE TABLE notes (tag uuid REFERENCES tag ON DELETE CASCADE); INSERT INTO notes SELECT id FROM tag', '', "returned v3.3.5\n", 'ready');
+my $albums = q(SET LOCAL gallery.revert_spaces = 'albums';);
+try_case('an index of the user\'s by which names of albums are different ones', 'v5.9',
+	"$albums UPDATE shared_space SET name = 'Same'; CREATE UNIQUE INDEX mine ON album (\"albumName\")"
+	  . q( WHERE "albumName" = 'Same'), '', qr/^refused 23505 (?:.*\n)*Step: keep, album\.\n/, 'obstacles');
+try_case('a column of the user\'s that has to have a value', 'v5.9', "$albums ALTER TABLE album ADD mine text;"
+	  . q( UPDATE album SET mine = 'x'; ALTER TABLE album ALTER mine SET NOT NULL), '',
+	qr/^refused 23502 (?:.*\n)*Step: keep, album\.\n/, 'obstacles');
+try_case('favourites that an interrupted restore left without their key, and twice', 'v5.9',
+	"$overlay ALTER TABLE asset_favorite DROP CONSTRAINT asset_favorite_pkey; INSERT INTO asset_favorite SELECT * FROM asset_favorite",
+	'SELECT count(*) > 0, bool_and(a."isFavorite") FROM want JOIN asset a USING (id);', "returned v3.3.5\nt|t\n", 'ready');
 
 # What the server refuses within a step is said with the step, that nothing has changed, and what to do.
 foreach my $case (
@@ -261,6 +280,25 @@ foreach my $generation (sort keys %cases)
 		is($said, $case->{said} // $said, "$generation: $case->{words}: and so the check said");
 		$tried++;
 	}
+}
+
+# What no counter counts: in databases of their own, because the file of a table that is made in the same transaction stays.
+foreach my $case (
+	[ 'empties a table of the user\'s', 'TRUNCATE notes',
+		'table "notes": emptied or rewritten; it is not Immich\'s: a trigger of yours does it' ],
+	[ 'drops one', 'DROP TABLE IF EXISTS mine.notes', 'table "mine.notes": dropped; it is not Immich\'s: a trigger of yours does it' ],
+	[ 'empties one of Immich\'s', 'TRUNCATE asset_metadata', 'table "asset_metadata": emptied or rewritten' ])
+{
+	my ($words, $sql, $line) = @$case;
+	gallery($node, 'emptied', '--generation', 'v5.9');
+	$node->safe_psql('emptied', 'CREATE SCHEMA mine; CREATE TABLE mine.notes AS SELECT 1 AS n; CREATE TABLE notes AS SELECT 1 AS n;'
+		  . "CREATE FUNCTION empties() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN $sql; RETURN NULL; END';"
+		  . 'CREATE TRIGGER mine AFTER DELETE ON asset_face EXECUTE FUNCTION empties();');
+	my $before = state_of($node, 'emptied');
+	my ($status, undef, $err) = revert($node, 'emptied');
+	like($err, qr/^DETAIL:  \Q$line\E$/m, "a trigger that $words is noticed");
+	ok($status != 0 && state_of($node, 'emptied') eq $before, '... and nothing has changed');
+	$node->safe_psql('postgres', 'DROP DATABASE emptied');
 }
 
 note("$tried odd databases");
