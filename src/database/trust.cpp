@@ -21,6 +21,16 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
   auto const in_schema =
       "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + std::to_string(schema) + "::oid";
   auto const oid = std::to_string(owner) + "::oid";
+  // Immich's and Gallery's own are asked for by themselves.
+  std::set<std::string> names;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.table);
+  for (const auto &fact : manifest::gallery_objects())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.name);
+  auto const is_known = "(t.relnamespace = " + std::to_string(schema) + "::oid AND t.relname = ANY (" +
+                        backend::array_literal({names.begin(), names.end()}) + "::name[]))";
   std::map<std::string, std::string> reasons;
   auto take = [&](const std::string &sql) {
     for (auto &row : spi.query(sql))
@@ -66,7 +76,9 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       " UNION SELECT n.oid, p.origin FROM reached p JOIN pg_class t ON t.oid = p.tableid JOIN pg_proc f ON f.oid ="
       " p.origin CROSS JOIN LATERAL (SELECT i.inhparent AS oid FROM pg_inherits i WHERE i.inhrelid = t.oid UNION ALL"
       " SELECT k.confrelid FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND t.relowner <>"
-      " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))) n)"
+      " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AND NOT " +
+      is_known +
+      ") n)"
       " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
       " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
       " f ON f.oid = p.origin WHERE " +
