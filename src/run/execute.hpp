@@ -11,8 +11,8 @@ namespace gallery {
 /// their schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
-/// Where the server keeps each table, by OID: its name, as above, and its file. Emptying a table, which no counter
-/// counts, gives it another one.
+/// Where the server keeps each table, by OID: its name, as above (a partition's is that of the whole), and its file.
+/// Emptying a table, which no counter counts, gives it another one.
 using TableFiles = std::map<std::string, std::pair<std::string, std::string>>;
 
 /// Keys, and how many rows point to nothing by each that has such, by "table.key".

@@ -221,6 +221,14 @@ foreach my $case (
 try_case('a child of a table that stays as it is', 'v5.9', 'CREATE TABLE mine () INHERITS (geodata_places)', '', "returned v3.3.5\n",
 	'ready');
 
+# A table of Gallery's in parts; a role of Immich's under another name.
+try_case('favourites in partitions', 'v5.9', "$overlay ALTER TABLE asset_favorite RENAME TO whole; CREATE TABLE asset_favorite (LIKE whole"
+	  . ' INCLUDING ALL) PARTITION BY HASH ("assetId", "userId"); CREATE TABLE part PARTITION OF asset_favorite FOR VALUES WITH (modulus 1,'
+	  . ' remainder 0); INSERT INTO asset_favorite SELECT * FROM whole; DROP TABLE whole',
+	'SELECT count(*) > 0, bool_and(a."isFavorite") FROM want JOIN asset a USING (id);', "returned v3.3.5\nt|t\n", 'ready');
+try_case('a role of members of albums under another name', 'v5.9',
+	"$albums ALTER TYPE album_user_role_enum RENAME VALUE 'viewer' TO 'looker'", '', qr/${not_immichs}invalid input value for enum .*"viewer"\nhint /, 'look');
+
 # A collation of the user's by which different texts are the same.
 if ($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i')) eq 't')
 {
