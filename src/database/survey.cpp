@@ -84,7 +84,7 @@ void read_table_parts(const backend::Spi &spi, const std::string &schema_oid, Su
 
 void read_functions(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
   for (auto &row :
-       spi.query("SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
+       spi.query("SELECT p.proname::text || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
                  " e.extname FROM pg_proc p" +
                  join_extension("pg_proc", "p.oid") + " WHERE p.prokind = 'f' AND p.pronamespace = " + schema_oid)) {
     Function function;
