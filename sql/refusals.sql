@@ -136,6 +136,12 @@ CREATE PUBLICATION mine FOR TABLE person;
 SELECT * FROM pg_temp.refusal();
 ROLLBACK;
 
+-- Tables that change with Immich's: a child, and a column of the type of rows.
+BEGIN;
+CREATE TABLE mine (was person) INHERITS (asset_face);
+SELECT * FROM pg_temp.refusal();
+ROLLBACK;
+
 -- A body of Immich's own function that keeps values as they were.
 BEGIN;
 CREATE OR REPLACE FUNCTION updated_at() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';

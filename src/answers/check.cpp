@@ -35,7 +35,7 @@ void add_drift(const backend::Spi &spi, Findings &findings, const Situation &now
   else {
     findings.push_back(check_keys(spi, now.survey, broken_keys(now.survey, now.plan, comparison.drift)));
     if (now.identity.is_gallery)
-      findings.push_back(check_obstacles(now.plan, comparison.drift));
+      findings.push_back(check_obstacles(spi, now.survey, now.plan, comparison.drift));
   }
   std::vector<std::string> drift;
   std::vector<std::string> added;

@@ -128,6 +128,9 @@ ErrorData *run_body(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo), Da
 } // namespace
 
 char *cure_of(const ErrorData &error) {
+  if (error.sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && error.hint == nullptr)
+    return pstrdup("Nothing has changed. All of this runs with the rights of the role that owns the tables, whoever "
+                   "calls: as a superuser, GRANT that role what it lacks, then try again.");
   if (error.sqlerrcode != ERRCODE_OUT_OF_MEMORY)
     return error.hint;
   // By the text before its translation.

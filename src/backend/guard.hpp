@@ -65,8 +65,8 @@ auto guard(Body body) -> std::invoke_result_t<Body &> {
   }
 }
 
-/// What helps against an error 53200, which stands for two things that can run out; otherwise the error's own hint or
-/// null. To be called where an error may be raised.
+/// What helps against an error 53200, which stands for two things that can run out, or against 42501 that says not
+/// what to do; otherwise the error's own hint or null. To be called where an error may be raised.
 char *cure_of(const ErrorData &error);
 
 /// Runs the body of a SQL-callable function. Never lets a C++ exception out: it becomes an ERROR (ServerError with all

@@ -83,7 +83,8 @@ constexpr Query queries[] = {
                     " CROSS JOIN LATERAL (SELECT pg_get_triggerdef(g.oid) AS text OFFSET 0) d WHERE NOT g.tgisinternal "
                     "AND c.relnamespace = %s"},
     {Kind::Function,
-     "SELECT '', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', pg_get_function_result(p.oid) "
+     "SELECT '', p.proname::text || '(' || pg_get_function_identity_arguments(p.oid) || ')', "
+     "pg_get_function_result(p.oid) "
      "|| ' '"
      " || l.lanname::text || ' ' || p.provolatile::text || ' body md5 ' || md5(p.prosrc)"
      " FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.prokind = 'f' AND NOT EXISTS"

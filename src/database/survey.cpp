@@ -83,10 +83,10 @@ void read_table_parts(const backend::Spi &spi, const std::string &schema_oid, Su
 }
 
 void read_functions(const backend::Spi &spi, const std::string &schema_oid, Survey &survey) {
-  for (auto &row :
-       spi.query("SELECT p.proname || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
-                 " e.extname FROM pg_proc p" +
-                 join_extension("pg_proc", "p.oid") + " WHERE p.prokind = 'f' AND p.pronamespace = " + schema_oid)) {
+  for (auto &row : spi.query(
+           "SELECT p.proname::text || '(' || oidvectortypes(p.proargtypes) || ')', p.oid, pg_get_userbyid(p.proowner),"
+           " e.extname FROM pg_proc p" +
+           join_extension("pg_proc", "p.oid") + " WHERE p.prokind = 'f' AND p.pronamespace = " + schema_oid)) {
     Function function;
     function.oid = to_oid(row[1]);
     function.owner = text(row[2]);

@@ -21,6 +21,16 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
   auto const in_schema =
       "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + std::to_string(schema) + "::oid";
   auto const oid = std::to_string(owner) + "::oid";
+  // Immich's and Gallery's own are asked for by themselves.
+  std::set<std::string> names;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.table);
+  for (const auto &fact : manifest::gallery_objects())
+    if (fact.kind == manifest::Kind::Table)
+      names.emplace(fact.name);
+  auto const is_known = "(t.relnamespace = " + std::to_string(schema) + "::oid AND t.relname = ANY (" +
+                        backend::array_literal({names.begin(), names.end()}) + "::name[]))";
   std::map<std::string, std::string> reasons;
   auto take = [&](const std::string &sql) {
     for (auto &row : spi.query(sql))
@@ -42,8 +52,11 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       "WITH RECURSIVE strange (classid, objid, origin) AS (SELECT 'pg_proc'::regclass::oid, p.oid, p.oid FROM pg_proc p"
       " WHERE " +
       is_strange("p.proowner", owner) +
-      " UNION SELECT d.classid, d.objid, s.origin FROM strange s JOIN pg_depend d ON d.refclassid = s.classid AND"
-      " d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i')), part (tableid, origin) AS ("
+      // The type of a domain does not depend on its constraints, and other types may be made of that domain.
+      " UNION SELECT n.classid, n.objid, s.origin FROM strange s CROSS JOIN LATERAL (SELECT d.classid, d.objid FROM"
+      " pg_depend d WHERE d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i') UNION ALL"
+      " SELECT 'pg_type'::regclass::oid, k.contypid FROM pg_constraint k WHERE s.classid = 'pg_constraint'::regclass"
+      " AND k.oid = s.objid AND k.contypid <> 0::oid) n), part (tableid, origin) AS ("
       " SELECT coalesce(i.indrelid, x.objid), origin FROM strange x LEFT JOIN pg_index i ON i.indexrelid = x.objid"
       " WHERE x.classid = 'pg_class'::regclass"
       " UNION SELECT g.tgrelid, origin FROM strange x JOIN pg_trigger g ON g.oid = x.objid"
@@ -52,17 +65,23 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       " WHERE x.classid = 'pg_attrdef'::regclass"
       " UNION SELECT k.conrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid"
       " WHERE x.classid = 'pg_constraint'::regclass"
-      " UNION SELECT a.attrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid JOIN pg_attribute a ON"
-      " a.atttypid = k.contypid WHERE x.classid = 'pg_constraint'::regclass AND k.contypid <> 0"
       " UNION SELECT p.polrelid, origin FROM strange x JOIN pg_policy p ON p.oid = x.objid"
       " WHERE x.classid = 'pg_policy'::regclass"
       " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"
       " WHERE x.classid = 'pg_rewrite'::regclass"
       " UNION SELECT t.stxrelid, origin FROM strange x JOIN pg_statistic_ext t ON t.oid = x.objid"
-      " WHERE x.classid = 'pg_statistic_ext'::regclass)"
+      " WHERE x.classid = 'pg_statistic_ext'::regclass), reached (tableid, origin) AS (SELECT tableid, origin FROM part"
+      // What is read with a table or changed by its keys runs their code as well. A key's action runs with the rights
+      // of the table that it changes: code of that table's own owner gains none.
+      " UNION SELECT n.oid, p.origin FROM reached p JOIN pg_class t ON t.oid = p.tableid JOIN pg_proc f ON f.oid ="
+      " p.origin CROSS JOIN LATERAL (SELECT i.inhparent AS oid FROM pg_inherits i WHERE i.inhrelid = t.oid UNION ALL"
+      " SELECT k.confrelid FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND t.relowner <>"
+      " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AND NOT " +
+      is_known +
+      ") n)"
       " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
-      " pg_get_userbyid(f.proowner)::text || '\"\' FROM part p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc f ON"
-      " f.oid = p.origin WHERE " +
+      " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
+      " f ON f.oid = p.origin WHERE " +
       in_schema + " ORDER BY 1, 2");
   return reasons;
 }
@@ -88,7 +107,12 @@ std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std:
            " pg_get_userbyid(o.oprowner)::text || '\"\' FROM pg_operator o WHERE o.oprnamespace IN " +
            schemas + " AND " + is_strange("o.oprowner", owner) +
            " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND (q.oprnamespace = " + known +
-           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) + "))) ORDER BY 1"))
+           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) +
+           "))) UNION ALL SELECT 'function ' || p.oid::regprocedure::text || ' of \"' ||"
+           " pg_get_userbyid(p.proowner)::text || '\", which event trigger ' || quote_ident(e.evtname) ||"
+           " ' runs' FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid WHERE e.evtenabled IN ('O', 'A') "
+           "AND " +
+           is_strange("p.proowner", owner) + " ORDER BY 1"))
     lines.push_back(row[0].value_or(""));
   return lines;
 }

@@ -11,12 +11,13 @@ namespace gallery {
 
 /// The tables of a schema that may not be touched with the rights of `owner`, by name, each with the reason: it belongs
 /// to another role, a table that inherits from it does, or it runs a function or an operator of a role that is neither
-/// the owner nor a superuser (in an index, a trigger, a default, a constraint, a policy, a rule, a domain, statistics).
+/// the owner nor a superuser (in an index, a trigger, a default, a constraint, a policy, a rule, a domain, statistics):
+/// itself, by its children, or by a table of the user's, in any schema, that a key to it changes.
 std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner);
 
 /// Functions and operators in the schemas of a search path that belong to neither the owner nor a superuser and are
 /// called as something of the server's, of an extension's or of the owner's: code that names those without a schema
-/// could run them instead. Each as a line for a detail.
+/// could run them instead. Functions of theirs that event triggers run, as well. Each as a line for a detail.
 std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std::string> &path, Oid owner);
 
 } // namespace gallery

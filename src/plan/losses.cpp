@@ -12,8 +12,9 @@ namespace {
 /// Fills a loss from a query as in Loss::list. Returns whether the query gave any row.
 bool ask(const backend::Spi &spi, const Loss &loss, bool albums, const std::string &list, FoundLoss &found) {
   auto const rows = spi.query(
-      "SELECT t.number, t.part, t.rows, CASE WHEN t.named > 100 THEN t.names[1:100] || ('and ' || t.named - 100 ||"
-      " ' more') ELSE coalesce(t.names, '{}'::text[]) END FROM (SELECT coalesce(sum(l.number), 0::numeric) AS number,"
+      "SELECT t.number, t.part, t.rows, CASE WHEN t.named > 100::bigint THEN t.names[1:100] || ('and ' || (t.named -"
+      " 100::bigint)::text || ' more') ELSE coalesce(t.names, '{}'::text[]) END FROM (SELECT coalesce(sum(l.number), "
+      "0::numeric) AS number,"
       " coalesce(sum(l.part), 0::numeric) AS part, count(*) AS rows, count(l.name) AS named, array_agg(left("
       "l.name, 200) ORDER BY l.name COLLATE pg_catalog.\"C\") FILTER (WHERE l.name IS NOT NULL) AS names FROM (" +
       list + ") l) t");

@@ -42,13 +42,14 @@ Finding check_plan(const Plan &plan);
 /// The server's lock table has room for what a revert takes. Only a warning: how far it grows beyond its size is the
 /// server's own affair, and who meets its end has lost nothing.
 Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan);
-/// 9: nothing that neither Gallery nor Immich made depends on what goes.
+/// 9: nothing that neither Gallery nor Immich made depends on what goes, or changes with Immich's own tables.
 Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 /// 9: no publication keeps rows from being changed that a step changes.
 Finding check_publications(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 /// What somebody added to tables that steps change and that may refuse a change when it meets the row. Only a warning:
 /// nobody can tell beforehand what code does.
-Finding check_obstacles(const Plan &plan, const std::vector<Drift> &drift);
+Finding check_obstacles(const backend::Spi &spi, const Survey &survey, const Plan &plan,
+                        const std::vector<Drift> &drift);
 /// 9: the foreign keys that steps rely on hold. Keys elsewhere are a warning.
 Finding check_keys(const backend::Spi &spi, const Survey &survey, const std::vector<BrokenKey> &broken);
 /// What a fork's script left behind that Immich fails at: named with the statements that remove it.

@@ -38,6 +38,57 @@ std::string text(const backend::Field &field) {
   return field.value_or(std::string());
 }
 
+/// Tables of the user's that the server changes with Immich's: a child of such a table has its columns and its rows,
+/// and a column may be of the type that the rows of such a table have.
+Finding check_ties(const backend::Spi &spi, const Survey &survey, const Plan &plan, Finding none) {
+  std::set<std::string> altered;
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == manifest::Kind::Column && !manifest::is_gallery_table(object.fact->table))
+      altered.emplace(object.fact->table);
+  for (const auto &column : plan.restored)
+    altered.insert(column.first);
+  auto changed = altered;
+  for (const auto &step : plan.steps)
+    if (!step.table.empty()) {
+      changed.insert(step.table);
+      for (const auto &effect : step.side_effects)
+        changed.emplace(effect.table);
+    }
+  auto const among = [&](const std::set<std::string> &tables) {
+    return " FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = " + std::to_string(survey.ledger.schema_oid) +
+           "::oid AND c.relname = ANY (" + backend::array_literal({tables.begin(), tables.end()}) + "::name[])";
+  };
+  std::vector<std::string> lines;
+  std::string statements;
+  for (const auto &row : spi.query(
+           "SELECT pg_describe_object('pg_class'::regclass, i.inhrelid, 0) || ' inherits from ' ||"
+           " pg_describe_object('pg_class'::regclass, p.oid, 0), format(' ALTER TABLE %s NO INHERIT %s;',"
+           " i.inhrelid::regclass, p.oid::regclass) FROM (SELECT c.oid" +
+           among(changed) +
+           ") p JOIN pg_inherits i ON i.inhparent = p.oid UNION ALL (WITH RECURSIVE made (oid, origin) AS (SELECT"
+           " c.reltype, c.oid" +
+           among(altered) +
+           " UNION SELECT n.oid, m.origin FROM made m CROSS JOIN LATERAL (SELECT y.oid FROM pg_type y WHERE y.typelem ="
+           " m.oid OR y.typbasetype = m.oid UNION ALL SELECT y.reltype FROM pg_class y JOIN pg_attribute b ON"
+           " b.attrelid = y.oid WHERE y.relkind = 'c' AND b.atttypid = m.oid) n) SELECT"
+           " pg_describe_object('pg_class'::regclass, a.attrelid, a.attnum) || ' has the type of rows of ' ||"
+           " pg_describe_object('pg_class'::regclass, m.origin, 0), format(' ALTER TABLE %s ALTER COLUMN %I TYPE jsonb"
+           " USING pg_catalog.to_jsonb(%I);', a.attrelid::regclass, a.attname, a.attname) FROM made m JOIN "
+           "pg_attribute a ON"
+           " a.atttypid = m.oid AND NOT a.attisdropped JOIN pg_class t ON t.oid = a.attrelid AND t.relkind IN ('r',"
+           " 'p', 'm', 'f')) ORDER BY 1")) {
+    lines.push_back(text(row[0]));
+    statements += text(row[1]);
+  }
+  if (lines.empty())
+    return none;
+  return blocked(std::move(none.name), ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+                 "tables that neither Gallery nor Immich made would change with Immich's", list_lines(lines),
+                 "They would lose columns or rows, or keep the server from changing Immich's. Drop them if you do not "
+                 "need them. Or, connected as who owns them (SET ROLE is not enough), run:" +
+                     statements + " Then run gallery_revert() again.");
+}
+
 } // namespace
 
 Finding check_paths(const backend::Spi &spi, const Survey &survey) {
@@ -46,7 +97,8 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey) {
   for (const auto &path : path_columns) {
     if (!survey.has_column(path.table, path.column))
       continue;
-    auto const column = identifier(path.column);
+    // Where the column's own collation is not deterministic, the server looks for no pattern.
+    auto const column = identifier(path.column) + "::text COLLATE pg_catalog.\"C\"";
     auto const source = " FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " +
                         column + " NOT LIKE '/%'";
     auto const row =
@@ -94,7 +146,7 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   for (const auto &table : plan.ledgers)
     add_root(RelationRelationId, survey.relations.at(table).oid, 0);
   if (roots.empty())
-    return none;
+    return check_ties(spi, survey, plan, std::move(none));
   // What is part of a doomed object (its type, indexes, constraints, triggers ...) goes with it, and so on. Of a column
   // on one of Immich's tables only its default and its NOT NULL are part; an index or a constraint over it that is not
   // Gallery's is somebody's.
@@ -125,7 +177,7 @@ Finding check_dependents(const backend::Spi &spi, const Survey &survey, const Pl
   for (const auto &row : spi.query(sql))
     lines.push_back(text(row[0]));
   if (lines.empty())
-    return none;
+    return check_ties(spi, survey, plan, std::move(none));
   return blocked(
       name, ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
       "objects that neither Gallery nor Immich made depend on Gallery's objects", list_lines(lines),

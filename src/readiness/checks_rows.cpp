@@ -1,7 +1,18 @@
 // The checks of what else decides about rows that steps change: publications, constraints and triggers of the user's.
+#include "backend/publications.hpp"
 #include "readiness/checks.hpp"
 
+#include <algorithm>
+
 namespace gallery {
+
+namespace {
+
+bool contains(const std::vector<std::string> &names, const std::string &name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+} // namespace
 
 Finding check_publications(const backend::Spi &spi, const Survey &survey, const Plan &plan) {
   constexpr const char *name = "publications";
@@ -20,47 +31,112 @@ Finding check_publications(const backend::Spi &spi, const Survey &survey, const 
     }
   std::vector<std::string> lines;
   std::string statements;
+  // The server says which of them it refuses. A publication that lists columns goes on doing so with any identity.
   for (const auto &row : spi.query(
-           "SELECT c.relname, string_agg(p.pubname::text, ', ' ORDER BY p.pubname) FROM pg_class c JOIN pg_namespace n"
-           " ON n.oid = c.relnamespace JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename ="
-           " c.relname JOIN pg_publication p ON p.pubname = t.pubname WHERE c.relkind = 'r' AND c.relnamespace = " +
+           "SELECT c.oid, c.relname, string_agg(p.pubname::text, ', ' ORDER BY p.pubname), string_agg(CASE WHEN"
+           " r.listed THEN format(' ALTER PUBLICATION %I DROP TABLE %s;', p.pubname, c.oid::regclass) END, ''),"
+           " bool_and(coalesce(r.listed, false)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN"
+           " pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.relname JOIN pg_publication p ON"
+           " p.pubname = t.pubname LEFT JOIN (SELECT x.prpubid, x.prrelid, to_jsonb(x) ->> 'prattrs' IS NOT NULL AS"
+           " listed FROM pg_publication_rel x) r ON r.prpubid = p.oid AND r.prrelid = c.oid"
+           " WHERE c.relkind = 'r' AND c.relnamespace = " +
            std::to_string(survey.ledger.schema_oid) + "::oid AND (p.pubupdate AND c.relname = ANY (" +
            backend::array_literal(updated) + "::name[]) OR p.pubdelete AND c.relname = ANY (" +
-           backend::array_literal(removed) +
-           "::name[])) AND c.relreplident <> 'f' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND"
-           " (c.relreplident = 'd' AND i.indisprimary OR c.relreplident = 'i' AND i.indisreplident))"
-           " GROUP BY c.relname ORDER BY 1")) {
-    auto const table = row[0].value_or("");
-    lines.push_back("table " + quoted(table) + " has no replica identity (publication " + row[1].value_or("") + ')');
-    statements += " ALTER TABLE " + backend::qualified(survey.schema(), table) + " REPLICA IDENTITY FULL;";
+           backend::array_literal(removed) + "::name[])) GROUP BY c.oid, c.relname ORDER BY 2")) {
+    auto const table = row[1].value_or("");
+    auto const oid = static_cast<Oid>(std::stoul(row[0].value_or("0")));
+    auto refusal = backend::PublicationRefusal::none;
+    if (contains(updated, table))
+      refusal = backend::refused_by_publication(oid, CMD_UPDATE);
+    if (contains(removed, table) && refusal == backend::PublicationRefusal::none)
+      refusal = backend::refused_by_publication(oid, CMD_DELETE);
+    if (refusal == backend::PublicationRefusal::none)
+      continue;
+    lines.push_back("table " + quoted(table) +
+                    (refusal == backend::PublicationRefusal::no_identity
+                         ? " has no replica identity (publication "
+                         : " has a replica identity without columns that decide what is published (publication ") +
+                    row[2].value_or("") + ')');
+    statements += row[3].value_or("");
+    if (refusal == backend::PublicationRefusal::no_identity || row[4] != "t")
+      statements += " ALTER TABLE " + backend::qualified(survey.schema(), table) + " REPLICA IDENTITY FULL;";
   }
   if (lines.empty())
     return ok(name, "no publication keeps rows from being changed");
-  return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a publication keeps rows from being changed",
-                 list_lines(lines),
-                 "The server changes no row of a table that is published and has no replica identity. Drop the "
-                 "publication, or run:" +
-                     statements);
+  return blocked(
+      name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a publication keeps rows from being changed", list_lines(lines),
+      "The server changes no row of a table that is published and whose replica identity does not say which row "
+      "it is, or not all that the publication asks for. Drop the publication, or run:" +
+          statements);
 }
 
-Finding check_obstacles(const Plan &plan, const std::vector<Drift> &drift) {
+Finding check_obstacles(const backend::Spi &spi, const Survey &survey, const Plan &plan,
+                        const std::vector<Drift> &drift) {
   constexpr const char *name = "obstacles";
-  std::set<std::string_view> changed;
+  std::set<std::string, std::less<>> changed;
+  std::set<std::string, std::less<>> written;
+  std::set<std::string, std::less<>> emptied;
+  auto take = [&](std::string_view table, Change change) {
+    changed.emplace(table);
+    (change == Change::remove ? emptied : written).emplace(table);
+  };
   for (const auto &step : plan.steps)
     if (!step.table.empty()) {
-      changed.insert(step.table);
+      take(step.table, step.change);
       for (const auto &effect : step.side_effects)
-        changed.insert(effect.table);
+        take(effect.table, effect.change);
     }
+  auto may_refuse = [&](const Drift &added) {
+    switch (added.kind) {
+    case manifest::Kind::Trigger:
+      return changed.contains(added.table);
+    case manifest::Kind::Constraint:
+      return changed.contains(added.table) &&
+             (added.found.starts_with("CHECK ") || added.found.starts_with("EXCLUDE "));
+    case manifest::Kind::Index:
+      return written.contains(added.table) && added.found.starts_with("UNIQUE ");
+    case manifest::Kind::Column:
+      return written.contains(added.table) && added.found.ends_with(" not null"); // and nothing that fills it
+    default:
+      return false;
+    }
+  };
   std::vector<std::string> lines;
   for (const auto &difference : drift)
-    if (difference.what == Drift::What::extra && changed.contains(difference.table) &&
-        (difference.kind == manifest::Kind::Trigger ||
-         (difference.kind == manifest::Kind::Constraint && difference.found.starts_with("CHECK "))))
+    if (difference.what == Drift::What::extra && may_refuse(difference))
       lines.push_back(difference.text().substr(std::strlen("extra: ")));
+  // Keys of the user's tables, in whichever schema, to rows that go.
+  std::set<std::string_view> made;
+  for (const auto &fact : manifest::native_catalog())
+    if (fact.kind == manifest::Kind::Table)
+      made.insert(fact.table);
+  for (const auto &row :
+       spi.query("SELECT k.conname, k.conrelid::regclass, c.relname, r.relname, r.relnamespace ="
+                 " c.relnamespace FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN"
+                 " pg_class r ON r.oid = k.conrelid WHERE k.contype = 'f' AND k.conparentid = 0::oid"
+                 " AND c.relnamespace = " +
+                 std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
+                 backend::array_literal({emptied.begin(), emptied.end()}) + "::name[]) ORDER BY 2, 1")) {
+    auto const table = row[3].value_or("");
+    if (row[4] != "t" || (!made.contains(table) && !manifest::is_gallery_table(table)))
+      lines.push_back("key " + quoted(row[0].value_or("")) + " of table " + row[1].value_or("") + " to table " +
+                      quoted(row[2].value_or("")));
+  }
+  // Immich makes no rules and no event triggers; those of extensions only write down what happens.
+  for (const auto &row : spi.query(
+           "SELECT r.rulename, c.relname FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind ="
+           " 'r' AND c.relnamespace = " +
+           std::to_string(survey.ledger.schema_oid) + "::oid AND c.relname = ANY (" +
+           backend::array_literal({changed.begin(), changed.end()}) + "::name[]) ORDER BY 2, 1"))
+    lines.push_back("rule " + quoted(row[0].value_or("")) + " of table " + quoted(row[1].value_or("")));
+  for (const auto &row :
+       spi.query("SELECT e.evtname FROM pg_event_trigger e WHERE e.evtenabled IN ('O', 'A') AND NOT EXISTS (SELECT FROM"
+                 " pg_depend d WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')"
+                 " ORDER BY 1"))
+    lines.push_back("event trigger " + quoted(row[0].value_or("")) + " of the database");
   if (lines.empty())
     return ok(name, "nothing was added that could refuse a change");
-  return warning(name, "what was added to tables that a revert changes may refuse a change", list_lines(lines),
+  return warning(name, "what was added to what a revert changes may refuse a change", list_lines(lines),
                  "Nobody can tell before it runs. If it refuses, the revert stops with its error and nothing has "
                  "changed. If you do not need it, drop it first.");
 }

@@ -60,9 +60,10 @@ Finding check_sessions(const backend::Spi &spi, const Call &call) {
   std::vector<std::string> clients;
   // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
   for (const auto &row : spi.query(
-           "SELECT 'pid ' || pid || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
-           " coalesce(usename, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
-           " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change), '')"
+           "SELECT 'pid ' || pid::text || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
+           " coalesce(usename::text, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
+           " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change)::text, "
+           "'')"
            " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
            " AND leader_pid IS DISTINCT FROM pg_backend_pid()"
            " AND coalesce(backend_type = 'client backend', usename IS NOT NULL) ORDER BY pid"))

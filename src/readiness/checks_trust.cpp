@@ -114,8 +114,8 @@ Finding check_shadows(const Survey &survey) {
       name, ERRCODE_INSUFFICIENT_PRIVILEGE,
       "functions or operators of other roles could run in place of the server's or Immich's",
       list_lines(survey.shadows),
-      "Immich's own functions look in the schema where these are. Drop them, or move them: ALTER FUNCTION ... SET "
-      "SCHEMA ...;");
+      "Immich's own functions look in the schema where these are, and event triggers run with the rights of whoever "
+      "changes the schema. Drop them, or move them: ALTER FUNCTION ... SET SCHEMA ...;");
 }
 
 Finding check_strangers(const Survey &survey, const std::vector<Stranger> &strangers) {

@@ -17,9 +17,11 @@ auto ask_tables(Ask ask) {
   try {
     return ask();
   } catch (const backend::ServerError &error) {
-    // A table or a column that is not there, or of another type: of class 42, but for missing privileges.
-    if (ERRCODE_TO_CATEGORY(error.data->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-        error.data->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE)
+    // A table or a column that is not there, or of another type: of class 42, but for missing privileges. A value that
+    // an enum has no more: 22P02.
+    if (error.data->sqlerrcode != ERRCODE_INVALID_TEXT_REPRESENTATION &&
+        (ERRCODE_TO_CATEGORY(error.data->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
+         error.data->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE))
       throw;
     why = error.what();
   }

@@ -124,6 +124,7 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   outcome.losses = unchanged || !now.identity.is_gallery ? std::move(first.losses) : losses_of(spi, now);
   before.migrations = now.identity.native_migrations;
   before.counters = read_counters(spi, now.survey.schema());
+  before.files = read_files(spi, now.survey.schema());
   auto const orphans = execute(spi, now.survey, now.plan, broken, call);
   auto const executed = backend::clock_milliseconds();
   Ledger ledger;

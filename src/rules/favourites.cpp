@@ -45,9 +45,10 @@ void work(const Context &db, Outcome &phase) {
   std::string const unmarked = " AND a.\"isFavorite\" IS NOT TRUE";
   auto const favourite = db.t("asset_favorite") + " f";
   // A hash join: one pass over the favourites and one over the assets' key index, or as many key look-ups as
-  // favourites.
-  phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
-                               by_owner + (column ? unmarked : ""), "favourites, from \"asset_favorite\""));
+  // favourites. Each once, also where an interrupted restore left them without their key and doubled.
+  auto const each = "(SELECT DISTINCT d.\"assetId\", d.\"userId\" FROM " + db.t("asset_favorite") + " d) f";
+  phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", each, by_owner + (column ? unmarked : ""),
+                               "favourites, from \"asset_favorite\""));
   if (!column) // the condition cannot name what is not there yet
     phase.steps.back().unsettled += unmarked;
   if (!column)

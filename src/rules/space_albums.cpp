@@ -12,7 +12,7 @@ constexpr std::string_view space_tables = "1772240000000-CreateSharedSpaceTables
 
 constexpr Need needs[] = {{"album", "id"},         {"album_user", "role"}, {"album_asset", "assetId"},
                           {"asset", "visibility"}, {"asset", "deletedAt"}, {"asset", "isOffline"},
-                          {"asset", "libraryId"},  {"user", "deletedAt"}};
+                          {"asset", "libraryId"},  {"user", "deletedAt"},  {"library", "deletedAt"}};
 // Folders of linked albums are not read, but stay as long as the table that refers to them.
 constexpr Need reads[] = {
     {"shared_space"},       {"shared_space_member"}, {"shared_space_asset"},       {"shared_space_library"},
@@ -40,11 +40,17 @@ struct Spaces {
               db.has_gallery("shared_space_asset", {"spaceId", "assetId", "addedAt"}) && !role_type(db).empty()),
         links_albums(there && db.has_gallery("shared_space_album", {"spaceId", "albumId", "createdAt"})),
         owner_column(db.has("album", {"ownerId"})) {
-    // Before any album is made: the steps after that cannot ask any more.
-    if (there)
-      for (const auto &row : db.spi.query("SELECT b.id FROM " + db.t("album") + " b JOIN " + db.t("shared_space") +
-                                          " s ON s.id = b.id ORDER BY b.id"))
-        taken.push_back(row[0].value_or(""));
+    // Before any album is made: the steps after that cannot ask any more. Rows that point to an album which is no more,
+    // as an interrupted restore leaves them, would show it to their users and in it their photos.
+    if (!there)
+      return;
+    std::string points = "EXISTS (SELECT FROM " + db.t("album") + " b WHERE b.id = s.id)";
+    for (const char *table : {"album_user", "album_asset", "shared_link", "activity"})
+      if (db.has(table, {"albumId"}))
+        points += " OR EXISTS (SELECT FROM " + db.t(table) + " r WHERE r.\"albumId\" = s.id)";
+    for (const auto &row :
+         db.spi.query("SELECT s.id FROM " + db.t("shared_space") + " s WHERE " + points + " ORDER BY s.id"))
+      taken.push_back(row[0].value_or(""));
   }
 
   bool there;
@@ -70,7 +76,8 @@ std::string photos(const Context &db, const Spaces &by) {
   if (db.has_gallery("shared_space_library", {"spaceId", "libraryId", "createdAt"}))
     query += " UNION ALL SELECT l.\"spaceId\", a.id, greatest(l.\"createdAt\", a.\"createdAt\") FROM " +
              db.t("shared_space_library") + " l JOIN " + db.t("asset") +
-             " a ON a.\"libraryId\" = l.\"libraryId\" WHERE " + shown + online;
+             " a ON a.\"libraryId\" = l.\"libraryId\" JOIN " + db.t("library") +
+             " y ON y.id = l.\"libraryId\" AND y.\"deletedAt\" IS NULL WHERE " + shown + online;
   // What members added to a linked album of somebody else was shown by the space alone, not by the album.
   if (by.links_albums && db.has_gallery("album_space_asset", {"spaceId", "albumId", "assetId", "addedAt"}))
     query += " UNION ALL SELECT c.\"spaceId\", a.id, c.\"addedAt\" FROM " + db.t("album_space_asset") + " c JOIN " +
@@ -116,13 +123,13 @@ std::string list_rows(const std::vector<backend::Row> &rows) {
 }
 
 void name_the_others(const Context &db, const Spaces &by, Outcome &phase) {
-  auto const left = db.spi.query(
-      "SELECT " + shown_name("s.name") + " || CASE WHEN " + is_taken(by) +
-      " THEN ': there is an album of its id already' WHEN o.space IS NULL THEN ': no owner is left' ELSE ': no photo"
-      " that it could show' END FROM " +
-      db.t("shared_space") + " s LEFT JOIN (" + owners(db) +
-      ") o ON o.space = s.id WHERE o.space IS NULL OR s.id NOT IN (SELECT p.space FROM (" + photos(db, by) +
-      ") p) OR " + is_taken(by) + " ORDER BY 1");
+  auto const left = db.spi.query("SELECT " + shown_name("s.name") + " || CASE WHEN " + is_taken(by) +
+                                 " THEN ': there is an album of its id already, or something that points to one' WHEN "
+                                 "o.space IS NULL THEN ': no owner is left' ELSE ': no photo"
+                                 " that it could show' END FROM " +
+                                 db.t("shared_space") + " s LEFT JOIN (" + owners(db) +
+                                 ") o ON o.space = s.id WHERE o.space IS NULL OR s.id NOT IN (SELECT p.space FROM (" +
+                                 photos(db, by) + ") p) OR " + is_taken(by) + " ORDER BY 1");
   if (!left.empty())
     phase.remarks.push_back(
         {std::to_string(left.size()) + (left.size() == 1 ? " space becomes" : " spaces become") + " no album",
@@ -148,7 +155,7 @@ void make_albums(const Context &db, Outcome &phase) {
       insert(db, "album",
              std::string("id, \"albumName\", description, \"createdAt\", \"updatedAt\"") +
                  (cover ? ", \"albumThumbnailAssetId\"" : "") + (by.owner_column ? ", \"ownerId\"" : ""),
-             std::string("SELECT s.id, s.name::character varying, ") +
+             std::string("SELECT DISTINCT ON (s.id) s.id, s.name::character varying, ") +
                  (nullable ? "nullif(s.description, ''::text)" : "coalesce(s.description, ''::text)") +
                  ", s.\"createdAt\", s.\"updatedAt\"" +
                  (cover ? ", (SELECT p.asset FROM (" + photos(db, by) +
@@ -164,11 +171,12 @@ void add_members(const Context &db, Outcome &phase) {
     return;
   phase.steps.push_back(
       insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
-             "SELECT t.space, m.\"userId\", (CASE WHEN m.\"userId\" = t.owner THEN 'owner' WHEN m.role::text IN "
-             "('owner', 'editor') THEN 'editor' ELSE 'viewer' END)::" +
-                 role_type(db) + ", m.\"joinedAt\" FROM (SELECT o.space, o.owner" + turned(db, by) + ") t JOIN " +
-                 db.t("shared_space_member") + " m ON m.\"spaceId\" = t.space JOIN " + db.t("user") +
-                 " u ON u.id = m.\"userId\"" + (by.owner_column ? " WHERE m.\"userId\" <> t.owner" : ""),
+             "SELECT t.space, m.\"userId\", (CASE WHEN m.\"userId\" = t.owner THEN 'owner' WHEN pg_catalog.bool_or("
+             "m.role::text IN ('owner', 'editor')) THEN 'editor' ELSE 'viewer' END)::" +
+                 role_type(db) + ", pg_catalog.min(m.\"joinedAt\") FROM (SELECT o.space, o.owner" + turned(db, by) +
+                 ") t JOIN " + db.t("shared_space_member") + " m ON m.\"spaceId\" = t.space JOIN " + db.t("user") +
+                 " u ON u.id = m.\"userId\"" + (by.owner_column ? " WHERE m.\"userId\" <> t.owner" : "") +
+                 " GROUP BY t.space, t.owner, m.\"userId\"",
              "members of spaces see their albums"));
 }
 
@@ -205,13 +213,13 @@ void share_linked(const Context &db, Outcome &phase) {
              " linked to a space cannot be shared with its members",
          "In Immich they would see photos in it that no space shows: locked, hidden or offline ones.\n" +
              list_rows(left)});
-  phase.steps.push_back(
-      insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
-             "SELECT l.\"albumId\", m.\"userId\", (CASE WHEN pg_catalog.bool_or(m.role::text IN ('owner', 'editor')) "
-             "THEN 'editor' ELSE 'viewer' END)::" +
-                 role_type(db) + ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
-                 " AND NOT " + shows_more + " GROUP BY l.\"albumId\", m.\"userId\"",
-             "albums linked to spaces are shared with the members"));
+  // Gallery's grants have no role: what a member adds to somebody else's album stays in the space, and the album itself
+  // is its owner's to change. So not even an editor of the space becomes one of the album.
+  phase.steps.push_back(insert(db, "album_user", R"("albumId", "userId", role, "createdAt")",
+                               "SELECT l.\"albumId\", m.\"userId\", 'viewer'::" + role_type(db) +
+                                   ", pg_catalog.min(greatest(l.\"createdAt\", m.\"joinedAt\")) FROM " + new_members +
+                                   " AND NOT " + shows_more + " GROUP BY l.\"albumId\", m.\"userId\"",
+                               "albums linked to spaces are shared with the members"));
 }
 
 } // namespace

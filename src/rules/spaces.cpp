@@ -21,7 +21,7 @@ std::string in_space(const Context &db) {
   if (!db.has_gallery("shared_space", {"id", "name"}))
     return "''::text";
   return "coalesce((SELECT ' in ' || s.name::text FROM " + db.t("shared_space") +
-         " s WHERE s.id = x.\"spaceId\"), ''::text)";
+         " s WHERE s.id = x.\"spaceId\" LIMIT 1), ''::text)";
 }
 
 /// The rows x of a table, by the space they are in.

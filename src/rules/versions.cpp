@@ -21,7 +21,11 @@ void work(const Context &db, Outcome &phase) {
       versions.size() == 1 ? versions.begin()->tag() : versions.begin()->tag() + " to " + versions.rbegin()->tag();
   phase.steps.push_back(remove(db, "version_history", "v", "v.id::text = ANY (" + backend::array_literal(ids) + ")",
                                "starts of Gallery " + range));
-  phase.steps.back().essence = "DELETE FROM " + db.t("version_history") + " v: starts of Gallery";
+  // Which rows they are differs from copy to copy, which releases does not.
+  auto &essence = phase.steps.back().essence;
+  essence = "DELETE FROM " + db.t("version_history") + " v: starts of Gallery";
+  for (const auto &version : versions)
+    essence += ' ' + version.tag();
 }
 
 } // namespace

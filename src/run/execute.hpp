@@ -11,6 +11,10 @@ namespace gallery {
 /// their schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
+/// Where the server keeps each table, by OID: its name, as above (a partition's is that of the whole), and its file.
+/// Emptying a table, which no counter counts, gives it another one.
+using TableFiles = std::map<std::string, std::pair<std::string, std::string>>;
+
 /// Keys, and how many rows point to nothing by each that has such, by "table.key".
 struct Orphans {
   std::vector<ForeignKey> keys;
@@ -29,5 +33,8 @@ void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orp
 
 /// What this transaction has changed so far, from the server's own statistics.
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema);
+
+/// The files of all tables but temporary ones.
+TableFiles read_files(const backend::Spi &spi, const std::string &schema);
 
 } // namespace gallery

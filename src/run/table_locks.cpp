@@ -18,10 +18,11 @@ std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
   auto const which =
       table == InvalidOid ? std::string("l.mode = 'AccessExclusiveLock'") : "l.relation = " + std::to_string(table);
   for (const auto &row : spi.query(
-           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*) || "
-           "CASE WHEN bool_and(kind = 'table') THEN ' tables' ELSE ' tables and indexes' END END FROM (SELECT l.pid,"
-           " l.mode, k.kind, k.kind || ' \"' || c.relname || '\"' AS relname, coalesce('pid ' || l.pid ||"
-           " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename, '') || "
+           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*)::text ||"
+           " CASE WHEN bool_and(kind = 'table') THEN ' tables' ELSE ' tables and indexes' END END FROM (SELECT l.pid,"
+           " l.mode, k.kind, k.kind || ' \"' || c.relname::text || '\"' AS relname, coalesce('pid ' || l.pid::text ||"
+           " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename::text, '') "
+           "|| "
            "'\", ' ||"
            " coalesce(CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
            " THEN a.backend_type || ' (to prevent wraparound)' END,"

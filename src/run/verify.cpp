@@ -115,6 +115,29 @@ void compare_rows(const RowCounters &before, const RowCounters &now, const Plan 
     }
 }
 
+/// Tables that stay must be where they were. What others do to tables of the user's meanwhile leaves no such lock of
+/// ours.
+void compare_files(const backend::Spi &spi, const Survey &after, const Before &before, const Plan &done,
+                   std::vector<std::string> &differences) {
+  std::set<std::string> going(done.ledgers.begin(), done.ledgers.end());
+  for (const auto &object : done.objects)
+    if (object.fact->kind == manifest::Kind::Table)
+      going.emplace(object.fact->name);
+  auto const now = read_files(spi, after.schema());
+  for (const auto &[oid, file] : before.files) {
+    auto const found = now.find(oid);
+    bool const gone = found == now.end();
+    if ((gone && going.contains(file.first)) || (!gone && found->second.second == file.second))
+      continue;
+    if (spi.query("SELECT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND"
+                  " l.relation = " +
+                  oid + "::oid AND l.mode = 'AccessExclusiveLock')")
+            .at(0)[0] == "t")
+      differences.push_back("table \"" + file.first + "\": " + (gone ? "dropped" : "emptied or rewritten") +
+                            (is_users(file.first) ? "; it is not Immich's: a trigger of yours does it" : ""));
+  }
+}
+
 /// Whether another transaction made what has appeared. That needs no lock of ours for a table, a sequence, an enum or a
 /// function; everything else is part of a table that is locked.
 bool is_others(const backend::Spi &spi, const Survey &after, const Drift &drift) {
@@ -165,6 +188,7 @@ void verify(const backend::Spi &spi, const Survey &after, const Plan &done, cons
   compare_objects(after, done, differences);
   compare_ledger(after, static_cast<std::size_t>(before.migrations), differences);
   compare_natives(spi, after, before, differences, others);
+  compare_files(spi, after, before, done, differences);
   // Without statistics there are no counters; the steps' own counts then stand alone.
   if (spi.query("SELECT current_setting('track_counts')").at(0)[0] == "on")
     compare_rows(before.counters, read_counters(spi, after.schema()), done, differences);

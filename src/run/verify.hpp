@@ -10,12 +10,14 @@ namespace gallery {
 struct Before {
   int migrations = 0; // of Immich's in the ledger, which must be as many afterwards
   RowCounters counters;
+  TableFiles files;
   std::vector<Drift> drift; // how the database already differed from Immich's schema, Gallery's own doing aside
 };
 
 /// Throws 55000 with every difference: Gallery objects left over, ledger not the first names in order, a catalog that
 /// differs from Immich's otherwise than before by this transaction's doing, rows of Immich's tables changed otherwise
-/// than the steps say. `done` is the plan that ran.
+/// than the steps say, a table that this transaction emptied, rewrote or dropped beside them. `done` is the plan that
+/// ran.
 void verify(const backend::Spi &spi, const Survey &after, const Plan &done, const Before &before);
 
 } // namespace gallery

@@ -259,6 +259,31 @@ foreach my $owner ('immich', 'superuser')
 		evil('mallory', 'immich_uuid_v7', 'timestamptz DEFAULT clock_timestamp()', 'uuid', 'RETURN NULL;'),
 		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
 		before => 'DROP FUNCTION public.immich_uuid_v7(timestamptz) CASCADE;');
+	# A domain of his that another one is made of, which a column has; he puts the condition on his own.
+	plant('a domain below the domain of a column', evil('mallory', 'evil', 'text', 'boolean', 'RETURN true;')
+		  . 'ALTER DOMAIN mine.inner ADD CONSTRAINT evil CHECK (public.evil(VALUE)) NOT VALID;',
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => 'CREATE SCHEMA mine; GRANT USAGE ON SCHEMA mine TO mallory;'
+		  . ' CREATE DOMAIN mine.inner AS text; CREATE DOMAIN mine.outer AS mine.inner;'
+		  . ' ALTER TABLE public.asset_face_audit ADD evil mine.outer; ALTER DOMAIN mine.inner OWNER TO mallory;');
+	# Tables elsewhere that are read with Immich's, or changed by their keys to them; he was granted a trigger, or given a function.
+	my $elsewhere = 'CREATE SCHEMA mine; GRANT USAGE ON SCHEMA mine TO mallory;';
+	my $to_owner = $owner eq 'immich' ? 'OWNER TO immich' : 'OWNER TO CURRENT_USER';
+	plant('an index of a child in another schema', evil('mallory', 'evil', 'text', 'int', 'RETURN 1;'),
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => "$elsewhere CREATE FUNCTION public.evil(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';"
+		  . " CREATE TABLE mine.heir () INHERITS (public.person); ALTER TABLE mine.heir $to_owner;"
+		  . " CREATE INDEX ON mine.heir (name) WHERE public.evil('x') = 1; ALTER FUNCTION public.evil(text) OWNER TO mallory;");
+	plant('a trigger on a table whose key leads to Immich\'s', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
+		  . 'CREATE TRIGGER evil AFTER DELETE ON mine.notes FOR EACH STATEMENT EXECUTE FUNCTION public.evil();',
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => "$elsewhere CREATE TABLE mine.notes (face uuid REFERENCES public.asset_face ON DELETE CASCADE);"
+		  . " ALTER TABLE mine.notes $to_owner; GRANT TRIGGER ON mine.notes TO mallory;"
+		  . ($owner eq 'immich' ? ' GRANT USAGE ON SCHEMA mine TO immich;' : ''));
+	plant('a function that an event trigger of the superuser\'s runs', evil('mallory', 'evil', '', 'event_trigger', ''),
+		as => 'mallory', owner => $owner, base => 'Gallery v4.57',
+		before => "CREATE FUNCTION public.evil() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+		  . ' CREATE EVENT TRIGGER evil ON sql_drop EXECUTE FUNCTION public.evil(); ALTER FUNCTION public.evil() OWNER TO mallory;');
 	plant('a view in the place of a table that Immich\'s triggers write to', evil('mallory', 'evil', '', 'trigger', 'RETURN NULL;')
 		  . 'CREATE VIEW public.asset_face_audit AS SELECT NULL::uuid AS "assetFaceId", NULL::uuid AS "assetId";'
 		  . 'CREATE TRIGGER evil INSTEAD OF INSERT ON public.asset_face_audit FOR EACH ROW EXECUTE FUNCTION public.evil();',

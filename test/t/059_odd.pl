@@ -4,6 +4,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Fixture;
+use GalleryTest;
 use Test::More;
 use Twin;
 
@@ -52,7 +53,10 @@ foreach my $table ('asset', 'asset_face', 'person', 'library', 'shared_link')
 		'', "returned v3.3.5\n", $table eq 'library' ? 'ready' : 'obstacles');
 }
 try_case('a rule on asset_face that does something else besides', 'v5.9',
-	'CREATE RULE mine AS ON UPDATE TO asset_face DO ALSO NOTIFY mine', '', "returned v3.3.5\n", 'ready');
+	'CREATE RULE mine AS ON UPDATE TO asset_face DO ALSO NOTIFY mine', '', "returned v3.3.5\n", 'obstacles');
+try_case('a rule on asset_face that deletes other rows of Immich\'s', 'v5.9',
+	'CREATE RULE mine AS ON DELETE TO asset_face DO ALSO DELETE FROM asset_metadata', '',
+	qr/^refused 55000 .*\ntable "asset_metadata": [1-9]\d* rows deleted, expected 0\n/, 'obstacles');
 foreach my $schema ('mine', 'public')
 {
 	my $create = $schema eq 'mine' ? 'CREATE SCHEMA mine; ' : '';
@@ -69,6 +73,24 @@ try_case('one that empties a table of the user\'s instead', 'v5.9',
 	qr/^refused 55000 .*\ntable "notes": 1 rows deleted, expected 0; it is not Immich's: a key or a trigger of yours(?:.*\n)*1\n\z/,
 	'obstacles');
 
+# Keys of the user's to rows that go, and what may keep new rows out.
+try_case('a key of the user\'s, whose rows lose what they point to', 'v5.9',
+	'CREATE SCHEMA mine; CREATE TABLE mine.notes (face uuid REFERENCES public.asset_face ON DELETE SET NULL);'
+	  . 'INSERT INTO mine.notes SELECT id FROM asset_face', 'SELECT count(face) = count(*) FROM mine.notes;',
+	qr/^refused 55000 .*\ntable "mine.notes": [1-9]\d* rows updated, expected 0; it is not Immich's.*\n(?:.*\n)*t\n\z/, 'obstacles');
+try_case('a key of the user\'s to rows that stay', 'v5.9',
+	'CREATE TABLE notes (tag uuid REFERENCES tag ON DELETE CASCADE); INSERT INTO notes SELECT id FROM tag', '', "returned v3.3.5\n", 'ready');
+my $albums = q(SET LOCAL gallery.revert_spaces = 'albums';);
+try_case('an index of the user\'s by which names of albums are different ones', 'v5.9',
+	"$albums UPDATE shared_space SET name = 'Same'; CREATE UNIQUE INDEX mine ON album (\"albumName\")"
+	  . q( WHERE "albumName" = 'Same'), '', qr/^refused 23505 (?:.*\n)*Step: keep, album\.\n/, 'obstacles');
+try_case('a column of the user\'s that has to have a value', 'v5.9', "$albums ALTER TABLE album ADD mine text;"
+	  . q( UPDATE album SET mine = 'x'; ALTER TABLE album ALTER mine SET NOT NULL), '',
+	qr/^refused 23502 (?:.*\n)*Step: keep, album\.\n/, 'obstacles');
+try_case('favourites that an interrupted restore left without their key, and twice', 'v5.9',
+	"$overlay ALTER TABLE asset_favorite DROP CONSTRAINT asset_favorite_pkey; INSERT INTO asset_favorite SELECT * FROM asset_favorite",
+	'SELECT count(*) > 0, bool_and(a."isFavorite") FROM want JOIN asset a USING (id);', "returned v3.3.5\nt|t\n", 'ready');
+
 # What the server refuses within a step is said with the step, that nothing has changed, and what to do.
 foreach my $case (
 	[ 'a constraint of the user\'s', 'ALTER TABLE session ADD CONSTRAINT mine CHECK (NOT "isPendingSyncReset") NOT VALID', '23514' ],
@@ -78,6 +100,11 @@ foreach my $case (
 	try_case("$case->[0] in the way of a step", 'v5.9', $case->[1], '',
 		qr/^refused $case->[2] .*\n(?:.*\n)*Step: \w+, .*\nhint (?:.* )?Nothing has changed\..* run gallery_revert\(\) again\.\n\z/, 'obstacles');
 }
+
+try_case('an event trigger of the user\'s that raises', 'v5.9',
+	q(CREATE FUNCTION raises() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN IF tg_tag = ''DROP TABLE'' THEN RAISE ''mine''; END IF; END';)
+	  . ' CREATE EVENT TRIGGER mine ON ddl_command_start EXECUTE FUNCTION raises()', '',
+	qr/^refused P0001 mine\n(?:.*\n)*Step: \w+, .*\nhint Nothing has changed\./, 'obstacles');
 
 # Ledgers that do not say what is there.
 my $last = 'IN (SELECT name FROM kysely_migrations ORDER BY name DESC LIMIT %d)';
@@ -141,10 +168,84 @@ foreach my $of ('FOR TABLE person', 'FOR ALL TABLES')
 		"ALTER TABLE person REPLICA IDENTITY NOTHING; CREATE PUBLICATION mine $of", '',
 		qr/$published.*REPLICA IDENTITY FULL;\n\z/, 'publications');
 }
+# From PostgreSQL 15 on a publication may filter rows, and list columns.
+if ($node->pg_version >= 15)
+{
+	my $lacking = qr/table "person" has a replica identity without columns that decide what is published \(publication mine\)/;
+	foreach my $case (
+		[ 'that filters by a column which is no part of the identity', q(person WHERE (name <> 'Me')),
+			'ALTER TABLE public.person REPLICA IDENTITY FULL;' ],
+		[ 'that lists columns without those of the identity', 'person (name)', 'ALTER PUBLICATION mine DROP TABLE public.person;' ])
+	{
+		my ($words, $of, $mends) = @$case;
+		try_case("a publication $words", 'v5.9', "CREATE PUBLICATION mine FOR TABLE $of", '',
+			qr/^refused 55000 a publication keeps rows from being changed\n$lacking\nhint .*: \Q$mends\E\n\z/, 'publications');
+		try_case("a publication $words, and what the hint says", 'v5.9', "CREATE PUBLICATION mine FOR TABLE $of; $mends", '', "returned v3.3.5\n",
+			'ready');
+		try_case("a publication $words, but only for what is inserted", 'v5.9',
+			"CREATE PUBLICATION mine FOR TABLE $of WITH (publish = 'insert')", '', "returned v3.3.5\n", 'ready');
+	}
+}
 try_case('a publication of all tables with their keys', 'v5.9', 'CREATE PUBLICATION mine FOR ALL TABLES', '', "returned v3.3.5\n", 'ready');
 try_case('a publication that publishes no deletes', 'v5.9',
 	q(ALTER TABLE person REPLICA IDENTITY NOTHING; CREATE PUBLICATION mine FOR TABLE person WITH (publish = 'insert')), '',
 	"returned v3.3.5\n", 'ready');
+
+# Tables of the user's that change with Immich's, unseen: columns and rows of a table are those of its children as well, and a column may
+# be of the type of its rows.
+my $tied = 'refused 2BP01 tables that neither Gallery nor Immich made would change with Immich\'s';
+foreach my $case (
+	[ 'a child of a table that loses rows', 'v5.9', 'v3.3.5',
+		'CREATE TABLE mine () INHERITS (asset_face); INSERT INTO mine SELECT * FROM asset_face',
+		'table public.mine inherits from table public.asset_face', 'ALTER TABLE public.mine NO INHERIT public.asset_face;' ],
+	[ 'a child of a table that loses a column', 'v4.57', 'v2.7.5',
+		'CREATE TABLE mine () INHERITS (asset_job_status); INSERT INTO mine SELECT * FROM asset_job_status',
+		'table public.mine inherits from table public.asset_job_status', 'ALTER TABLE public.mine NO INHERIT public.asset_job_status;' ],
+	[ 'a column of the type of rows that lose one', 'v5.9', 'v3.3.5',
+		'CREATE TABLE mine (was person); INSERT INTO mine SELECT p FROM person p',
+		'column was of table public.mine has the type of rows of table public.person',
+		'ALTER TABLE public.mine ALTER COLUMN was TYPE jsonb USING pg_catalog.to_jsonb(was);' ],
+	[ 'a column made of the type of rows that get one', 'v5.9', 'v3.3.5',
+		'CREATE DOMAIN one AS asset; CREATE TYPE pair AS (number int, what one); CREATE TABLE mine ("all" pair[]);'
+		  . ' INSERT INTO mine SELECT array_agg(ROW(1, a)::pair) FROM asset a',
+		'column all of table public.mine has the type of rows of table public.asset',
+		'ALTER TABLE public.mine ALTER COLUMN "all" TYPE jsonb USING pg_catalog.to_jsonb("all");' ])
+{
+	my ($words, $generation, $tag, $sql, $line, $mends) = @$case;
+	my $hash = 'SELECT count(*) > 0, md5(string_agg(to_jsonb(m)::text, \'\' ORDER BY to_jsonb(m)::text))';
+	try_case($words, $generation, $sql, '', qr/^$tied\n$line\nhint .* run: \Q$mends\E Then /, 'dependents');
+	try_case("$words, and what the hint says", $generation,
+		"$sql; $mends CREATE TEMP TABLE want ON COMMIT DROP AS $hash AS hash FROM mine m",
+		"$hash = (SELECT hash FROM want) FROM mine m;", "returned $tag\nt|t\n", 'ready');
+}
+try_case('a child of a table that stays as it is', 'v5.9', 'CREATE TABLE mine () INHERITS (geodata_places)', '', "returned v3.3.5\n",
+	'ready');
+
+# A table of Gallery's in parts; a role of Immich's under another name.
+try_case('favourites in partitions', 'v5.9', "$overlay ALTER TABLE asset_favorite RENAME TO whole; CREATE TABLE asset_favorite (LIKE whole"
+	  . ' INCLUDING ALL) PARTITION BY HASH ("assetId", "userId"); CREATE TABLE part PARTITION OF asset_favorite FOR VALUES WITH (modulus 1,'
+	  . ' remainder 0); INSERT INTO asset_favorite SELECT * FROM whole; DROP TABLE whole',
+	'SELECT count(*) > 0, bool_and(a."isFavorite") FROM want JOIN asset a USING (id);', "returned v3.3.5\nt|t\n", 'ready');
+try_case('a role of members of albums under another name', 'v5.9',
+	"$albums ALTER TYPE album_user_role_enum RENAME VALUE 'viewer' TO 'looker'", '',
+	qr/${not_immichs}invalid input value for enum .*"viewer"\nhint /, 'look');
+
+# Casts that somebody made, so that old programs need none: what the extension asks has no operand that one of them could change.
+try_case('implicit casts between most types and text', 'v5.9', join('', map {
+		"CREATE CAST ($_ AS text) WITH INOUT AS IMPLICIT; CREATE CAST (text AS $_) WITH INOUT AS IMPLICIT;"
+	} qw(smallint integer bigint numeric oid uuid date timestamptz jsonb)) . q( DO 'BEGIN PERFORM FROM tools.gallery_revert_losses(); END'),
+	'', "returned v3.3.5\n", 'ready');
+
+# A collation of the user's by which different texts are the same.
+if ($node->safe_psql('postgres', q(SELECT count(*) > 0 FROM pg_collation WHERE collprovider = 'i')) eq 't')
+{
+	my $alike = q(CREATE COLLATION alike (provider = icu, locale = 'und-u-ks-level2', deterministic = false); ALTER TABLE asset);
+	try_case('paths by a collation that is not deterministic', 'v5.9', "$alike ALTER \"originalPath\" TYPE varchar COLLATE alike", '',
+		"returned v3.3.5\n", 'ready');
+	try_case('a relative path among them', 'v5.9', "$alike ALTER \"originalPath\" TYPE varchar COLLATE alike;"
+		  . q(UPDATE asset SET "originalPath" = 'upload/a' WHERE id = (SELECT id FROM asset ORDER BY id LIMIT 1)), '',
+		qr/^refused 55000 some files are in S3/, 'paths');
+}
 
 # A Gallery without its ledger, whichever layout: its tables are not called somebody's own.
 try_case('Gallery\'s ledger is dropped', 'v5.9', 'DROP TABLE gallery_migrations', 'SELECT count(*) > 0 FROM asset_favorite;',
@@ -194,6 +295,25 @@ foreach my $generation (sort keys %cases)
 		is($said, $case->{said} // $said, "$generation: $case->{words}: and so the check said");
 		$tried++;
 	}
+}
+
+# What no counter counts: in databases of their own, because the file of a table that is made in the same transaction stays.
+foreach my $case (
+	[ 'empties a table of the user\'s', 'TRUNCATE notes',
+		'table "notes": emptied or rewritten; it is not Immich\'s: a trigger of yours does it' ],
+	[ 'drops one', 'DROP TABLE IF EXISTS mine.notes', 'table "mine.notes": dropped; it is not Immich\'s: a trigger of yours does it' ],
+	[ 'empties one of Immich\'s', 'TRUNCATE asset_metadata', 'table "asset_metadata": emptied or rewritten' ])
+{
+	my ($words, $sql, $line) = @$case;
+	gallery($node, 'emptied', '--generation', 'v5.9');
+	$node->safe_psql('emptied', 'CREATE SCHEMA mine; CREATE TABLE mine.notes AS SELECT 1 AS n; CREATE TABLE notes AS SELECT 1 AS n;'
+		  . "CREATE FUNCTION empties() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN $sql; RETURN NULL; END';"
+		  . 'CREATE TRIGGER mine AFTER DELETE ON asset_face EXECUTE FUNCTION empties();');
+	my $before = state_of($node, 'emptied');
+	my ($status, undef, $err) = revert($node, 'emptied');
+	like($err, qr/^DETAIL:  \Q$line\E$/m, "a trigger that $words is noticed");
+	ok($status != 0 && state_of($node, 'emptied') eq $before, '... and nothing has changed');
+	$node->safe_psql('postgres', 'DROP DATABASE emptied');
 }
 
 note("$tried odd databases");
