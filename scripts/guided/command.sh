@@ -156,7 +156,7 @@ last_words() { tail -n 15 -- "$1" | sed 's/^/   | /' | shown; }
 json_text()
 {
     printf '%s' "$1" | clean | LC_ALL=C awk 'BEGIN { printf "\"" }
-        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/[\001-\037\177]/, "?"); printf "%s%s", NR > 1 ? "\\n" : "", $0 }
+        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/[\001-\037\177]/, "?"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }
         END { printf "\"" }'
 }
 result_of() { results=$results,$(json_text "$1"):$(json_text "$2"); }

@@ -7,11 +7,14 @@
 
 extension_version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" "$guided/../../gallery_revert.control")
 
+# Tried and rolled back.
 extension_ready()
 {
-    [ "$(ask postgres <<<"SELECT pg_catalog.count(*) FROM pg_catalog.pg_available_extension_versions v
-        WHERE v.name::text = 'gallery_revert' AND v.version = $(literal "$extension_version");")" = 1 ] &&
-        ask postgres >/dev/null <<<"LOAD 'gallery_revert';"
+    ask postgres >/dev/null <<<"BEGIN;
+        DROP EXTENSION IF EXISTS gallery_revert;
+        CREATE SCHEMA gallery_revert_run;
+        CREATE EXTENSION gallery_revert SCHEMA gallery_revert_run VERSION $(literal "$extension_version");
+        ROLLBACK;"
 }
 
 archive_name()

@@ -172,7 +172,7 @@ compare_counts()
 # Number 0 unless the server's settings say otherwise; others may use the other numbers.
 clear_queue()
 {
-    local index answer name
+    local index answer name password given=()
     index=$(config_of "$server" environment.REDIS_DBINDEX)
     name=$([ -z "$redis" ] || container_of "$redis")
     if [ -z "$name" ]; then
@@ -180,10 +180,11 @@ clear_queue()
         remember queue "by hand"
         return
     fi
-    REDISCLI_AUTH=$(config_of "$server" environment.REDIS_PASSWORD)
-    export REDISCLI_AUTH
+    password=$(config_of "$server" environment.REDIS_PASSWORD)
+    # By its name: a value would stand in the list of processes.
+    [ -z "$password" ] || { given=(-e REDISCLI_AUTH); export REDISCLI_AUTH=$password; }
     logged compose up -d --no-deps "$redis" || fail "Redis does not start"
-    answer=$(docker exec -e REDISCLI_AUTH "$name" redis-cli -n "${index:-0}" FLUSHDB 2>&1)
+    answer=$(docker exec ${given[@]+"${given[@]}"} "$name" redis-cli -n "${index:-0}" FLUSHDB 2>&1)
     unset REDISCLI_AUTH
     say_log "redis: $answer"
     [ "$answer" = OK ] || { note "| $answer"; fail "Redis did not clear the queue" "docker logs $name; for a password: REDIS_PASSWORD in .env."; }
