@@ -203,7 +203,9 @@ answer_of()
 {
     local text=$1 answer=''
     [ -n "$json" ] || printf '%s ' "$text"
-    IFS= read -r answer <&3 || [ -n "$answer" ] || { [ -n "$json" ] || echo; }
+    IFS= read -r answer <&3
+    # At a terminal the user's own Enter did that.
+    [ -n "$json" ] || [ -t 3 ] || echo
     say_log "asked: $text" "answered: $answer"
     given=$answer
 }

@@ -131,6 +131,7 @@ read_stack()
     text=$(compose config 2>"$tmp/config") || { last_words "$tmp/config"
         fail "docker compose cannot read these files: ${stack_files[*]}" "What it says is above. docker compose config shows the same."; }
     services=$(parse_config <<<"$text")
+    server='' learning='' others='' database='' redis=''
     while IFS=$'\t' read -r _ service value; do
         case $service in environment.*PASS* | environment.*SECRET* | environment.*KEY* | environment.*TOKEN* | environment.*_URL) secret "$value" ;; esac
     done <<<"$services"

@@ -119,9 +119,8 @@ sub switch_back
 	if ($option{until})
 	{
 		$run->pump while $run->pumpable && $out !~ $option{until};
-		my ($child) = map { $_->{PID} } @{ $run->{KIDS} };
-		# setsid waits for a session of its own.
-		my $session = `ps -o pid= --ppid $child` =~ s/\s//gr || $child;
+		# The first process of a session of its own, by setsid.
+		my ($session) = map { $_->{PID} } @{ $run->{KIDS} };
 		system('pkill', '-KILL', '-s', $session);
 	}
 	IPC::Run::finish($run);
@@ -129,6 +128,8 @@ sub switch_back
 	$place->{said} = ($place->{said} // '') . $out;
 	return ($? >> 8, $out);
 }
+
+sub log_of { my ($place) = @_; my ($log) = glob "$place->{base}/home/immich-preserved/switch-back-immich/log"; return $log ? slurp_file($log) : '' }
 
 # What must be true at the end.
 sub switched
@@ -155,7 +156,62 @@ my $place = installation();
 my $start = time;
 my ($status, $out) = switch_back($place);
 diag(sprintf 'whole way: %.1f s', time - $start);
-is($status, 0, 'the whole way') or do { diag($out, slurp_file(glob "$place->{base}/home/immich-preserved/switch-back-immich/log")); BAIL_OUT('no') };
-diag($out) if $ENV{SHOW};
+is($status, 0, 'the whole way') or do { diag($out, log_of($place)); BAIL_OUT('no') };
+if (open my $f, '>', '/tmp/sw/show') { print $f $out; close $f; }
 switched($place, 'the whole way');
+my @asked = $out =~ /(\[yes\/no\]|Type the name)/g;
+is(scalar @asked, 2, 'two answers');
+is(join('', grep { length > 80 } split /^/, $out =~ s/\Q$place->{base}\E/~/gr), '', 'within 80 columns');
+like($out, qr/10 pets with 94 faces|pets? with \d+ faces/, 'the losses, in words');
+unlike($out . log_of($place) . slurp_file("$place->{state}/docker.log"), qr/$password|s3cret-word/, 'no secret in what is shown, logged or run');
+($status, $out) = switch_back($place, answers => '');
+is($status, 0, 'again: nothing is done twice');
+like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
+
+# Killed before and after each command that changes something, and at each question; each time the same command goes on.
+my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREATE DATABASE "gallery_revert_rehearsal', '-d .*pg_restore|pg_restore --file=- --no-sub',
+	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
+	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
+$place = installation();
+$place->{said} = '';
+$start = time;
+my @unkilled;
+foreach my $kill (@kills)
+{
+	($status, $out) = switch_back($place, kill => $kill);
+	push @unkilled, $kill if !-e "$place->{state}/killed";
+	gallery_ends() if !-e "$place->{state}/running/immich-server";
+	last if $status == 0 && !-e "$place->{state}/killed";
+}
+is_deeply(\@unkilled, [], 'killed at each place') or diag($out);
+($status, $out) = switch_back($place);
+is($status, 0, 'killed everywhere, it comes to its end') or diag($out, log_of($place));
+diag(sprintf '%d kills: %.1f s', scalar @kills, time - $start);
+switched($place, 'killed everywhere');
+is(scalar(() = log_of($place) =~ /^\S+ NOTICE:  Gallery v4\.57\.0 is gone/mg), 2, 'reverted once on a copy and once for good')
+  if !grep { /^after/ && /revert_token/ } @kills;
+
+# Killed as soon as a stage shows itself, and taken back from there.
+foreach my $stage ('switch files', 'stop', 'last copy', 'revert', 'compare', 'queue', 'start', 'what remains')
+{
+	$place = installation();
+	(undef, $out) = switch_back($place, until => qr/^ *\d+\. \Q$stage\E .*\n/m);
+	gallery_ends() if !-e "$place->{state}/running/immich-server";
+	# And half of the way back is gone twice.
+	my @halves = $stage =~ /^(?:compare|what remains)$/ ? ('CREATE DATABASE "immich_undo', 'RENAME TO', 'up -d --wait') : ();
+	foreach my $kill (map { ("before $_", "after $_") } @halves)
+	{
+		switch_back($place, arguments => ['--undo'], answers => "yes\n", kill => $kill);
+		ok(-e "$place->{state}/killed", "undo from \"$stage\": killed $kill");
+	}
+	($status, $out) = switch_back($place, arguments => ['--undo'], answers => "yes\n");
+	is($status, 0, "undo from \"$stage\"") or diag($out, log_of($place));
+	is(files_of($place), $place->{files}, '... the files are as they were');
+	is(slurp_file("$place->{state}/running/immich-server"), "ghcr.io/open-noodle/gallery-server:v4.57.0\n", '... Gallery runs');
+	my $dump = dump_of();
+	ok($dump eq $place->{before}, '... and the database is as it was, byte for byte') or do {
+		write_file('/tmp/sw/before', $place->{before}); write_file('/tmp/sw/after', $dump); };
+	last if $ENV{FAST};
+}
+
 done_testing();
