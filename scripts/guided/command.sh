@@ -19,7 +19,7 @@
 #
 # Within a stage:
 #   say LINE...  note LINE...      to the user and the log; the second indented
-#   shown                          the same for what comes in by standard input, such as names from the database
+#   shown                          the same for what comes in by standard input; wrapped: into lines of 80 columns
 #   logged COMMAND...              runs it; its output goes to the log, on failure the last lines to the user as well
 #   quiet COMMAND...               the same, and the user sees nothing of it
 #   changing WHAT                  before the first change to anything of the user's: from here a failure says what has changed
@@ -136,8 +136,22 @@ secret()
 
 say_log() { printf '%s\n' "$@" | clean | sed "s/^/$(date -u '+%Y-%m-%dT%H:%M:%SZ') /" >>"$log"; }
 shown() { clean >"$tmp/shown"; [ -n "$json" ] || cat "$tmp/shown"; say_log "$(<"$tmp/shown")"; }
-say() { printf '%s\n' "$@" | shown; }
-note() { printf '   %s\n' "$@" | shown; }
+say() { printf '%s\n' "$@" | wrapped | shown; }
+note() { printf '   %s\n' "$@" | wrapped | shown; }
+# Lines for a window of 80 columns; a long one goes on below its own beginning. What has no blank, such as a path, stays whole.
+wrapped()
+{
+    LC_ALL=C awk '{
+        match($0, /^ *(- )?/); indent = sprintf("%" RLENGTH "s", ""); line = substr($0, 1, RLENGTH); n = split(substr($0, RLENGTH + 1), word, " ")
+        if (length($0) <= 80) { print; next }
+        full = ""
+        for (i = 1; i <= n; i++) {
+            if (full != "" && length(line) + 1 + length(word[i]) > 80) { print line; line = indent; full = "" }
+            line = line (full == "" ? "" : " ") word[i]; full = "yes"
+        }
+        print line
+    }'
+}
 
 # Commands whose output belongs into the log.
 quiet()

@@ -110,26 +110,31 @@ rehearse_on_copy()
     remember tag "$tag"
     remember rehearsed "$1"
     note "reverted and proved on a copy in $(recall revert_seconds) s, locks held for $(recall locks); the copy is dropped" \
-        "digest of the plan: $(recall plan | tail -c 13)"
+        "digest of the plan: $(plan_digest)"
 }
-
-# A line of text into lines of a window.
-folded() { fold -s -w 74 | sed 's/ *$//; s/^/   /' | shown; }
 
 show_losses()
 {
-    local count what names instead
+    local count what names instead inventory seconds
+    inventory=$(preserved)/inventory.tsv
     note "" "The database becomes Immich $(recall tag). Lost or changed:" ""
     while IFS=$'\037' read -r count what names instead; do
-        printf '%s %s%s. %s\n' "$count" "$what" "${names:+: $names}" "$instead" | fold -s -w 72 | sed 's/ *$//; 1s/^/   - /; 2,$s/^/     /' | shown
+        # Whoever has more of them finds all in the file.
+        [ "${#names}" -le 300 ] || names="${names:0:300} ... (all: $files_place/losses.tsv)"
+        note "- $count $what" "    $instead" ${names:+"    $names"}
     done < <(tr '\t' '\037' <"$files_place/losses.tsv")
     [ -s "$files_place/losses.tsv" ] || note "  nothing"
-    note ""
-    folded <<<"What stays: photos and videos, albums, people and faces, tags, owners' favourites, share links, accounts."
+    note "" "What stays: all photos and videos, albums, people and their faces, tags, the owners' favourites, share links, accounts and keys."
+    [ ! -r "$inventory" ] || note "$(awk -F '\t' '{ n[$1] = $2 }
+        END { printf "(%d photos and videos, %d albums, %d tags, %d users)", n["assets"], n["albums"], n["tags"], n["users_active"] }' "$inventory")"
     result_of tag "$(recall tag)"
-    result_of plan "$(recall plan | tail -c 13)"
-    [ -z "$(recall restore_seconds)" ] || folded <<<"Immich will be down for about $(($(recall dump_seconds) + $(recall revert_seconds) + 60)) s: a second dump (the first took $(recall dump_seconds) s with its test), the revert ($(recall revert_seconds) s), the start."
+    result_of plan "$(plan_digest)"
+    [ -n "$(recall revert_seconds)" ] || return 0
+    seconds=$(($(recall dump_seconds) + $(recall revert_seconds) + 30))
+    note "" "The server goes on until you have answered twice. Then it is down for about $((seconds / 60 + 1)) min: once more a dump \
+($(recall dump_seconds) s with its test), the revert ($(recall revert_seconds) s), the start of Immich."
 }
+plan_digest() { local plan; plan=$(recall plan); printf '%s' "${plan##* }"; }
 
 revert_for_good()
 {
