@@ -143,7 +143,7 @@ revert_for_good()
     changing "the database"
     if run_revert "$db_name" run "$plan"; then
         note "Immich $(printed tag), locks held for $(sed -n 's/.*The locks were held for \([0-9.]* s\).*/\1/p' "$tmp/revert.err" | head -n 1)"
-        grep '^WARNING' "$tmp/revert.err" | sed 's/^/   /' | shown
+        grep '^WARNING' "$tmp/revert.err" | sed 's/^/   /' | wrapped | shown
         return
     fi
     is_gallery=$(product)
