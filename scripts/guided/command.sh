@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The machinery of the guided commands (switch-back, recover): stages that are named, checked and resumable, a state file, a log without
 # secrets, questions, --json, exit codes. A command is a script that does, in this order,
 #

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The database: asked, copied, put back. Every session begins with settings_sql of preserve-queries.sh and runs no code that others left
 # in the database, but for the extension's. See command.sh.
 #
@@ -8,7 +8,7 @@
 #   product                      prints gallery or immich; nothing if the database cannot be read
 #   other_sessions               those who are connected, but for our own and the server's: process, name, role, address, state
 #   end_own_sessions             of an earlier call, whose programs go on in the container when docker's client is killed
-#   copy_of_dump FOLDER NAME     a new database NAME, equal to the dump in FOLDER of preserve-state.sh; drop_database NAME
+#   copy_of_dump FOLDER NAME [OPTION...]   a new database NAME, equal to the dump in FOLDER of preserve-state.sh; drop_database NAME
 #   swap_databases NEW OLD       NEW becomes db_name, which becomes OLD, with the settings, rights and comment it has; in one transaction
 #   counts_of NAME FILE          what preserve-state.sh counts, of database NAME, into FILE
 
@@ -125,7 +125,7 @@ copy_of_dump()
     [ -n "$made" ] || return
     ask postgres >/dev/null <<<"$made
         REVOKE ALL ON DATABASE $name FROM PUBLIC; ALTER DATABASE $name ALLOW_CONNECTIONS true;" || return
-    pg pg_restore --file=- ${3:-} <"$dump" 2>"$tmp/restore.log" |
+    pg pg_restore --file=- "${@:3}" <"$dump" 2>"$tmp/restore.log" |
         WANTED=$path LC_ALL=C awk 'BEGIN { empty = "SELECT pg_catalog.set_config(\047search_path\047, \047\047, false);" }
             $0 == empty { $0 = ENVIRON["WANTED"] } { print }' |
         { settings_sql; cat; } | client "$2" -1 >/dev/null 2>"$tmp/sql.log"

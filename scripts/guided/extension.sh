@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The extension's three files in the database's container: nothing in a database is changed. See command.sh, stack.sh and database.sh.
 #
 #   extension_ready           whether the server has the extension, of this version, and can load it

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The compose files and .env: new versions, made beside the state and tried with docker compose before anything is changed; the old ones
 # kept and put back. See command.sh, and stack.sh.
 #

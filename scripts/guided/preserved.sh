@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The copies that preserve-state.sh makes for a guided command: each holds a file with the words of the run, by which it is found again,
 # whether or not the command came to know its name. See command.sh, stack.sh and database.sh.
 #

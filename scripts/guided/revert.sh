@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # What switch-back does with the revert itself: tried on a copy, shown, run. See command.sh, database.sh and files.sh.
 #
 #   look_only                 what would be done, in a transaction that is rolled back    -> tag, plan remembered, losses.tsv
@@ -23,6 +23,10 @@ SELECT :'ext'::pg_catalog.text = ''::pg_catalog.text AS fresh \gset
 CREATE SCHEMA gallery_revert_run;
 CREATE EXTENSION gallery_revert SCHEMA gallery_revert_run;
 \endif
+SQL
+    case $(recall keep) in *albums*) echo "SET gallery.revert_spaces = 'albums';" ;; esac
+    case $(recall keep) in *people*) echo "SET gallery.revert_pets = 'people';" ;; esac
+    cat <<'SQL'
 SELECT 'pin', a.pin FROM :"ext".immich_recovery_advice(NULL::pg_catalog.text) AS a WHERE a.advice = 'revert_gallery'::pg_catalog.text;
 SELECT 'plan', pg_catalog.string_agg(p.digest, ' ' ORDER BY p.step) FROM :"ext".gallery_revert_plan() AS p;
 SELECT 'step', p.step, p.kind, p.object, p.rows, p.reason FROM :"ext".gallery_revert_plan() AS p ORDER BY p.step;

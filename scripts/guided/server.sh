@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The servers' containers. See command.sh, stack.sh and files.sh.
 #
 #   old_containers            those of this installation that run an image of Gallery, by service

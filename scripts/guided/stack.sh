@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # Which installation it is: read from docker compose, which knows what its files mean, and from docker, which knows what runs. Nothing is
 # guessed: what is not clear ends the command and names the option that makes it so. See command.sh.
 #
@@ -68,8 +68,8 @@ files_by_rule()
     for name in compose.yaml compose.yml docker-compose.yml docker-compose.yaml; do
         [ -e "$install/$name" ] || continue
         printf '%s\n' "$install/$name"
-        for name in "${name%%.y*}.override.yml" "${name%%.y*}.override.yaml"; do
-            [ ! -e "$install/$name" ] || { printf '%s\n' "$install/$name"; break; }
+        for list in "${name%%.y*}.override.yml" "${name%%.y*}.override.yaml"; do
+            [ ! -e "$install/$list" ] || { printf '%s\n' "$install/$list"; break; }
         done
         return
     done
@@ -77,11 +77,9 @@ files_by_rule()
 
 stacks_here()
 {
-    local line
     note "The installations that docker knows here, with their folders:"
     docker ps -a --format '{{.Label "com.docker.compose.project"}}{{"\t"}}{{.Label "com.docker.compose.project.working_dir"}}{{"\t"}}{{.Image}}' \
         2>/dev/null | awk -F '\t' '$1 != "" && $3 ~ /immich|gallery/ && !seen[$1]++ { print "  " $1 "  " $2 }' | sed 's/^/   /' | shown
-    for line in "$@"; do note "$line"; done
 }
 
 find_stack()

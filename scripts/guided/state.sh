@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The state of a guided command, beside the dumps, and the loop over its stages. See command.sh.
 #
 #   open_folder KEY        $out/$program-KEY, made if need be; another call that is at work there ends this one, status 5
@@ -39,7 +39,7 @@ lock_folder()
 {
     exec 4>>"$folder/lock" || fail "cannot write into $folder"
     if command -v flock >/dev/null; then
-        flock -w 20 4 || busy
+        flock -w 5 4 || busy
     else
         local other
         other=$(<"$folder/lock")
@@ -83,7 +83,7 @@ forget_all()
 {
     local name
     name=$1-$(date -u +%Y%m%dT%H%M%SZ)
-    mkdir -- "$folder/$name" && mv -- "$folder/state" "$folder/files" "$folder/$name/" || fail "cannot write into $folder"
+    mkdir -- "$folder/$name" && mv -- "$folder/files" "$folder/$name/" && mv -- "$folder/state" "$folder/$name/" || fail "cannot write into $folder"
     memory=()
 }
 

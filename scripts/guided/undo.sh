@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154,SC2317 # the files beside this one share their variables
 # The way back: database, files and images as they were. See command.sh and the files beside it.
 #
 #   run_undo QUESTION         asks, then does what of it is to be done. The caller has found the stack and opened the folder
@@ -14,7 +14,7 @@ run_undo()
     file_plan=$([ ! -r "$folder/files/plan" ] || cat "$folder/files/plan")
     was=$(product)
     [ -n "$was" ] || { last_words "$tmp/sql.log"; fail "the database \"$db_name\" cannot be read"; }
-    if [ "$was" != gallery ] && [ -z "$(recall undo_swapped)" ]; then
+    if [ "$was" != gallery ]; then
         copy=$(preserved "stopped $(stops)")
         [ -n "$copy" ] || fail "the copy of the database that was made before the revert is not in $out any more" \
             "Put the folder back there, or name its place with --output."
