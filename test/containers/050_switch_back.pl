@@ -28,7 +28,7 @@ sub switch_back
 	my ($answers, $stage, @options) = @_;
 	my ($in, $out) = ($answers, '');
 	local $ENV{HOME} = "$folder.home";
-	my $run = IPC::Run::start([ 'gallery_revert/switch-back', @options ], '<', \$in, '>&', \$out, init => sub { chdir $folder or die },
+	my $run = IPC::Run::start([ 'sh', 'gallery_revert/switch-back', @options ], '<', \$in, '>&', \$out, init => sub { chdir $folder or die },
 		IPC::Run::timeout(900));
 	if ($stage)
 	{

@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use Documents qw(blocks read_text);
 use GalleryTest;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
@@ -169,6 +170,24 @@ is(scalar @asked, 2, 'two answers');
 is(join('', grep { length > 81 && !/^      [-+]/ } split /^/, $out =~ s/\Q$place->{base}\E/~/gr), '', 'within 80 columns');
 like($out, qr/10 pets with 94 faces|pets? with \d+ faces/, 'the losses, in words');
 unlike($out . log_of($place) . slurp_file("$place->{state}/docker.log"), qr/$password|s3cret-word/, 'no secret in what is shown, logged or run');
+
+# The page shows it, with some lines left out. Where a line ends depends on the folders' names.
+my $plain = sub {
+	my $text = $_[0] =~ s/\Q$place->{folder}\E/\/opt\/immich/gr =~ s/\Q$place->{base}\E\/home/\/root/gr =~ s/immich-\d+T\d+Z/immich-N/gr;
+	return $text =~ s/\b\d+(?:\.\d+)? s\b/N s/gr =~ s/about \d+ min/about N min/r =~ s/PostgreSQL \d+, \d+ MB/PostgreSQL N, N MB/r
+	  =~ s/-pg\d+-/-pgN-/r =~ s/\] yes\b/]/r =~ s/\): immich\b/):/r =~ s/\s+/ /gr;
+};
+my ($transcript) = grep { $_->{language} eq 'text' && $_->{text} =~ /^ 1\. find/m } blocks(read_text("$root/docs/switching-back.md"));
+my @parts = split /^ *\.\.\.\n/m, $transcript->{text} =~ s/\A\$ .*\n//r;
+my ($printed, $position) = ($plain->($out), 0);
+foreach my $part (map { $plain->($_) } @parts)
+{
+	my $found = index $printed, $part, $position;
+	cmp_ok($found, '>=', $position, 'the page shows what it prints, from "' . substr($part, 0, 40) . '"') or diag($part, $printed);
+	$position = $found if $found >= 0;
+}
+cmp_ok(scalar @parts, '>=', 2, '... in parts');
+
 ($status, $out) = switch_back($place, answers => '');
 is($status, 0, 'again: nothing is done twice');
 like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
