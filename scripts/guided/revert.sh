@@ -147,7 +147,6 @@ revert_for_good()
     changing "the database"
     if run_revert "$db_name" run "$plan"; then
         note "Immich $(printed tag), locks held for $(sed -n 's/.*The locks were held for \([0-9.]* s\).*/\1/p' "$tmp/revert.err" | head -n 1)"
-        grep '^WARNING' "$tmp/revert.err" | sed 's/^/   /' | wrapped | shown
         return
     fi
     is_gallery=$(product)
@@ -204,8 +203,11 @@ remains()
 {
     local copy
     copy=$(preserved "stopped $(stops)")
-    note "- Sign in, look at the timeline, search for a person, upload a photo (docs/recovery.md, step 7)." \
-        "- Phones: Immich's own app takes the place of Gallery's; it syncs once from the start." \
+    note "- Sign in, look at the timeline, search for a person, upload a photo (docs/recovery.md, step 7)."
+    # What the revert itself left to be looked at: links, trimmed videos whose metadata has to be extracted again.
+    awk '/^WARNING/ { on = 1 } /^NOTICE/ { on = 0 } on { if (!sub(/^WARNING: +/, "   - ")) { sub(/^DETAIL: +/, ""); $0 = "     " $0 } print }' \
+        "$files_place/rehearsal.txt" | wrapped | shown
+    note "- Phones: Immich's own app takes the place of Gallery's; it may sync once from the start." \
         "- Thumbnails and edited copies that Gallery made stay on disk; they cost room and nothing else." \
         "- The last dump is in" "    $copy" "  Copy it to another machine; keep it until you are sure." \
         "- Back to Gallery: the same command with --undo. What Immich adds until then is not in it."

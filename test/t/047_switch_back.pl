@@ -173,9 +173,10 @@ unlike($out . log_of($place) . slurp_file("$place->{state}/docker.log"), qr/$pas
 
 # The page shows it, with some lines left out. Where a line ends depends on the folders' names.
 my $plain = sub {
-	my $text = $_[0] =~ s/\Q$place->{folder}\E/\/opt\/immich/gr =~ s/\Q$place->{base}\E\/home/\/root/gr =~ s/immich-\d+T\d+Z/immich-N/gr;
+	my $text = $_[0] =~ s/\Q$place->{folder}\E/\/opt\/immich/gr =~ s/\Q$place->{base}\E\/home/\/root/gr =~ s/immich-\d+T\d+Z/immich-N/gr
+	  =~ s/\s+/ /gr;
 	return $text =~ s/\b\d+(?:\.\d+)? s\b/N s/gr =~ s/about \d+ min/about N min/r =~ s/PostgreSQL \d+, \d+ MB/PostgreSQL N, N MB/r
-	  =~ s/-pg\d+-/-pgN-/r =~ s/\] yes\b/]/r =~ s/\): immich\b/):/r =~ s/\s+/ /gr;
+	  =~ s/-pg\d+-/-pgN-/r =~ s/\] yes\b/]/r =~ s/\): immich\b/):/r;
 };
 my ($transcript) = grep { $_->{language} eq 'text' && $_->{text} =~ /^ 1\. find/m } blocks(read_text("$root/docs/switching-back.md"));
 my @parts = split /^ *\.\.\.\n/m, $transcript->{text} =~ s/\A\$ .*\n//r;
