@@ -110,7 +110,10 @@ interrupted()
 clean()
 {
     SECRETS=$secrets LC_ALL=C awk '
-    BEGIN { n = split(ENVIRON["SECRETS"], secret, "\037") }
+    BEGIN {
+        n = split(ENVIRON["SECRETS"], secret, "\037")
+        setting = "(PASS|PASSWORD|SECRET[A-Z_]*|[A-Z_]*KEY|TOKEN|DB_URL|REDIS_URL)\"?[=:] *"
+    }
     {
         for (i = 1; i <= n; i++) {
             if (secret[i] == "") continue
@@ -123,7 +126,7 @@ clean()
         }
         gsub(/[\001-\010\013-\037\177]|\302[\200-\237]|\342\200[\216\217\252-\256]|\342\201[\246-\251]/, "?")
         # In a line of a file of settings, and in what shows one.
-        if (match($0, /(PASS|PASSWORD|SECRET[A-Z_]*|[A-Z_]*KEY|TOKEN|DB_URL|REDIS_URL)"?[=:] */)) $0 = substr($0, 1, RSTART + RLENGTH - 1) "***"
+        if (match($0, setting)) $0 = substr($0, 1, RSTART + RLENGTH - 1) "***"
         print
     }'
 }
@@ -142,8 +145,11 @@ note() { printf '   %s\n' "$@" | wrapped | shown; }
 wrapped()
 {
     LC_ALL=C awk '{
-        match($0, /^ *(- )?/); indent = sprintf("%" RLENGTH "s", ""); line = substr($0, 1, RLENGTH); n = split(substr($0, RLENGTH + 1), word, " ")
         if (length($0) <= 80) { print; next }
+        match($0, /^ *(- )?/)
+        indent = sprintf("%" RLENGTH "s", "")
+        line = substr($0, 1, RLENGTH)
+        n = split(substr($0, RLENGTH + 1), word, " ")
         full = ""
         for (i = 1; i <= n; i++) {
             if (full != "" && length(line) + 1 + length(word[i]) > 80) { print line; line = indent; full = "" }
@@ -177,7 +183,8 @@ result_of() { results=$results,$(json_text "$1"):$(json_text "$2"); }
 event()
 {
     [ -n "$json" ] || return 0
-    printf '{"event":%s,"stage":%s,"status":%s,"text":%s' "$(json_text "$1")" "$(json_text "$stage")" "$(json_text "$2")" "$(json_text "$3")"
+    printf '{"event":%s,"stage":%s,' "$(json_text "$1")" "$(json_text "$stage")"
+    printf '"status":%s,"text":%s' "$(json_text "$2")" "$(json_text "$3")"
     [ "$1" != result ] || printf ',"exit":%d,"changed":%s%s' "$4" "$(json_text "$(recall changed)")" "$results"
     printf '}\n'
 }

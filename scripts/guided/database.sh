@@ -3,7 +3,7 @@
 # in the database, but for the extension's. See command.sh.
 #
 #   reach_database            -> the container db_container (with --no-docker the programs of this machine), and waits until it answers
-#   ask DATABASE < SQL           what psql prints, columns apart by a tab; a failure's message is in $tmp/sql.log. talk: the same with notices
+#   ask DATABASE < SQL           what psql prints, columns apart by a tab; a failure's message is in $tmp/sql.log
 #   read_facts                -> major, size_kb, schema, locale, data_directory, of db_name; ends if it is no Immich
 #   product                      prints gallery or immich; nothing if the database cannot be read
 #   other_sessions               those who are connected, but for our own and the server's: process, name, role, address, state
@@ -27,7 +27,6 @@ session_name() { printf '%s' "${program//-/_}_$run"; }
 conninfo() { printf "dbname='%s'" "$(printf '%s' "$1" | sed "s/[\\\\']/\\\\&/g")"; }
 client() { pg psql -X -w -q -A -t -P pager=off -v ON_ERROR_STOP=1 --dbname="$(conninfo "$1")" "${@:2}" -f -; }
 ask() { { settings_sql; cat; } | client "$1" -F $'\t' 2>"$tmp/sql.log"; }
-talk() { { settings_sql; echo 'SET client_min_messages = notice;'; cat; } | client "$1" -F $'\t' 2>&1; }
 literal() { printf "'%s'" "${1//\'/\'\'}"; }
 identifier() { printf '"%s"' "${1//\"/\"\"}"; }
 
@@ -40,12 +39,14 @@ reach_database()
             "Start it alone: docker compose up -d $database" "Another project name? --project-name NAME; docker compose ls shows them."
         # After a power cut it may be down; a database that was stopped by its owner is not ours to start before he was asked.
         if [ "$(inspected "$db_container" running)" != true ]; then
-            [ -n "$(recall changed)" ] || fail "the database's container $db_container does not run" "Start it: docker compose up -d $database"
+            [ -n "$(recall changed)" ] ||
+                fail "the database's container $db_container does not run" "Start it: docker compose up -d $database"
             logged docker start "$db_container" || fail "the database's container $db_container does not start" "docker logs $db_container"
         fi
     fi
     until ask postgres >/dev/null <<<'SELECT 1;'; do
-        grep -qE 'starting up|shutting down|recovery|refused|No such file|not running|restarting' "$tmp/sql.log" && [ "$SECONDS" -lt "$end" ] || {
+        [ "$SECONDS" -lt "$end" ] &&
+            grep -qE 'starting up|shutting down|recovery|refused|No such file|not running|restarting' "$tmp/sql.log" || {
             last_words "$tmp/sql.log"
             fail "the database does not answer as role $db_user" "The message above says why; docs/recovery.md explains it."; }
         [ -n "$told" ] || note "the database does not answer yet, waiting for it for a minute"
@@ -103,7 +104,6 @@ end_own_sessions()
         { last_words "$tmp/sql.log"; fail "what an earlier call left at work in the database cannot be ended"; }
 }
 
-there_is() { [ "$(ask postgres <<<"SELECT pg_catalog.count(*) FROM pg_catalog.pg_database d WHERE d.datname::text = $(literal "$1");")" = 1 ]; }
 drop_database()
 {
     ask postgres >/dev/null <<<"DROP DATABASE IF EXISTS $(identifier "$1") WITH (FORCE);" || { last_words "$tmp/sql.log"; return 1; }
@@ -146,7 +146,8 @@ swap_databases()
     lines=$(ask postgres <<SQL
 SELECT pg_catalog.format('ALTER DATABASE %I OWNER TO %I;', d.datname, pg_catalog.pg_get_userbyid(d.datdba))
 FROM pg_catalog.pg_database d WHERE d.datname::text = $(literal "$db_name")
-UNION ALL SELECT pg_catalog.format('ALTER %s SET %I TO %s;', CASE WHEN s.setrole = 0::pg_catalog.oid THEN pg_catalog.format('DATABASE %I', d.datname)
+UNION ALL SELECT pg_catalog.format('ALTER %s SET %I TO %s;',
+    CASE WHEN s.setrole = 0::pg_catalog.oid THEN pg_catalog.format('DATABASE %I', d.datname)
       ELSE pg_catalog.format('ROLE %I IN DATABASE %I', pg_catalog.pg_get_userbyid(s.setrole), d.datname) END,
     pg_catalog.split_part(c.line, '=', 1),
     CASE WHEN pg_catalog.split_part(c.line, '=', 1) = ANY (ARRAY['search_path', 'local_preload_libraries', 'session_preload_libraries',

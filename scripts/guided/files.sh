@@ -34,7 +34,7 @@ new_env()
 {
     TAG=$1 LC_ALL=C awk '
     { ending = sub(/\r$/, "") ? "\r" : "" }
-    /^[ \t]*(export[ \t]+)?IMMICH_VERSION[ \t]*=/ { if (!seen++) print "IMMICH_VERSION=" ENVIRON["TAG"] ending; else print "# " $0 ending; next }
+    /^[ \t]*(export[ \t]+)?IMMICH_VERSION[ \t]*=/ { print (seen++ ? "# " $0 : "IMMICH_VERSION=" ENVIRON["TAG"]) ending; next }
     /^[ \t]*(export[ \t]+)?IMMICH_(STORAGE_BACKEND|S3_[A-Z0-9_]*)[ \t]*=/ { print "# only Gallery: " $0 ending; next }
     { print $0 ending }
     END { if (!seen) print "IMMICH_VERSION=" ENVIRON["TAG"] }' "$2"
@@ -42,7 +42,7 @@ new_env()
 
 plan_files()
 {
-    local tag=$1 place=$files_place number=0 file images args=() service kind ending
+    local tag=$1 place=$files_place number=0 file images args=() service kind ending edit
     # Made once: what is switched later is what was shown.
     if [ ! -e "$place/plan" ]; then
         file_plan=''
@@ -51,9 +51,11 @@ plan_files()
             file=$(readlink -f -- "$file") || fail "cannot find the file $file"
             { [ -f "$file" ] && [ -r "$file" ]; } || { [ "$file" = "$(readlink -f -- "$env_file")" ] && : >"$place/$number.none"; } ||
                 fail "cannot read the file $file" "Run it with sudo."
-            if [ -e "$place/$number.none" ]; then : >"$place/$number.old"; else cp -p -- "$file" "$place/$number.old" || fail "cannot copy $file"; fi
-            if [ "$number" -gt "${#stack_files[@]}" ]; then new_env "$tag" "$place/$number.old"; else new_compose "$tag" "$place/$number.old"; fi \
-                >"$place/$number.new" || fail "cannot write into $place"
+            if [ -e "$place/$number.none" ]; then : >"$place/$number.old"; else cp -p -- "$file" "$place/$number.old"; fi ||
+                fail "cannot copy $file"
+            edit=new_compose
+            [ "$number" -le "${#stack_files[@]}" ] || edit=new_env
+            "$edit" "$tag" "$place/$number.old" >"$place/$number.new" || fail "cannot write into $place"
             file_plan="$file_plan$number"$'\t'"$file"$'\n'
         done
         printf '%s' "$file_plan" >"$place/plan.part" && mv -- "$place/plan.part" "$place/plan" || fail "cannot write into $place"
@@ -70,8 +72,8 @@ plan_files()
     # With the new files in the places of the old ones, and everything else as it is.
     number=0
     for file in "${stack_files[@]}"; do number=$((number + 1)); args+=(-f "$place/$number.new"); done
-    images=$(cd -- "$install" && docker compose -p "$stack" --project-directory "$install" --env-file "$place/$((number + 1)).new" "${args[@]}" \
-        config 2>"$tmp/config" | parse_config) || images=''
+    args+=(--env-file "$place/$((number + 1)).new" -p "$stack" --project-directory "$install")
+    images=$(cd -- "$install" && docker compose "${args[@]}" config 2>"$tmp/config" | parse_config) || images=''
     images_agree "$images" || {
         last_words "$tmp/config"
         fail "the images cannot be switched by editing these files: ${stack_files[*]} $env_file" \
@@ -105,7 +107,8 @@ put_file()
     local from=$1 to=$2 like=$3 new
     new=$(dirname -- "$to")/.$(basename -- "$to").$program-new
     if [ -e "$like" ]; then cp -p -- "$like" "$new"; else : >"$new"; fi && cat -- "$from" >"$new" &&
-        { [ "$from" != "$like" ] || touch -r "$from" -- "$new"; } && { sync -- "$new" 2>/dev/null || sync; } && mv -f -- "$new" "$to" && return
+        { [ "$from" != "$like" ] || touch -r "$from" -- "$new"; } && { sync -- "$new" 2>/dev/null || sync; } &&
+        mv -f -- "$new" "$to" && return
     rm -f -- "$new"
     return 1
 }
@@ -118,7 +121,8 @@ switch_file()
 {
     cmp -s -- "$files_place/$1.new" "$2" && return
     { [ -e "$files_place/$1.none" ] && [ ! -e "$2" ]; } || cmp -s -- "$files_place/$1.old" "$2" ||
-        fail "$2 was changed since it was shown" "Compare it with $files_place/$1.old. Put that back, or remove the folder $files_place to be shown anew."
+        fail "$2 was changed since it was shown" "Compare it with $files_place/$1.old." \
+            "Put that back, or remove the folder $files_place to be shown anew."
     changing "compose file and .env"
     put_file "$files_place/$1.new" "$2" "$2" || fail "cannot write $2"
 }

@@ -13,7 +13,7 @@ preserve()
     shift
     printf 'run %s\n%s\n' "$run" "$words" >"$tmp/$program.txt" || fail "no room in ${TMPDIR:-/tmp}"
     options=(--output "$out" --database "$db_name" --file "$tmp/$program.txt")
-    if [ -n "$no_docker" ]; then options+=(${PGUSER:+--username "$PGUSER"}); else options+=(--docker "$db_container" --username "$db_user"); fi
+    [ -n "$no_docker" ] || options+=(--docker "$db_container" --username "$db_user")
     # Of two files with one name only the first; each is kept beside the state as well.
     for file in "${stack_files[@]}" "$env_file"; do
         case $'\n'$names in *$'\n'"${file##*/}"$'\n'*) continue ;; esac

@@ -8,7 +8,8 @@
 #   compare_counts               with the last copy
 #   clear_queue                  of jobs
 
-# revert_sql look|run [PLAN]: one transaction that leaves nothing of the extension's behind. Lines begin with a word that says what they are.
+# revert_sql look|run [PLAN]: one transaction that leaves nothing of the extension's behind. What it prints are lines that begin with a
+# word which says what they are.
 revert_sql()
 {
     echo 'BEGIN;'
@@ -74,6 +75,7 @@ run_revert()
 }
 # The words of a refusal, without those of notices before it.
 refusal() { sed -n '/^\(ERROR\|FATAL\|connection\)/,$p' "$tmp/revert.err" | sed 's/^/   | /' | shown; }
+locks_held() { sed -n 's/.*The locks were held for \([0-9.]* s\).*/\1/p' "$tmp/revert.err" | head -n 1; }
 printed() { awk -F '\t' -v w="$1" '$1 == w { sub(/^[^\t]*\t/, ""); print }' "$tmp/revert.out"; }
 
 keep_findings()
@@ -99,7 +101,8 @@ rehearse_on_copy()
     local copy=gallery_revert_rehearsal_$run began=$SECONDS tag
     intact "$1" || { last_words "$tmp/said"; fail "the copy in $1 is damaged" "Remove that folder, and run this again."; }
     copy_of_dump "$1" "$copy" --no-subscriptions || { last_words "$tmp/sql.log"; drop_database "$copy"
-        fail "the dump could not be restored for the rehearsal" "No room? It needs as much as the database has, and it was dropped again."; }
+        fail "the dump could not be restored for the rehearsal" \
+            "No room? It needs as much as the database has; what there was of it is dropped."; }
     remember restore_seconds $((SECONDS - began))
     began=$SECONDS
     run_revert "$copy" run || { refusal; drop_database "$copy"
@@ -110,10 +113,9 @@ rehearse_on_copy()
     tag=$(printed tag)
     drop_database "$copy" || fail "the copy \"$copy\" could not be dropped" "Run this again."
     cp -- "$tmp/revert.err" "$files_place/rehearsal.txt"
-    remember locks "$(sed -n 's/.*The locks were held for \([0-9.]* s\).*/\1/p' "$tmp/revert.err" | head -n 1)"
     remember tag "$tag"
     remember rehearsed "$1"
-    note "reverted and proved on a copy in $(recall revert_seconds) s, locks held for $(recall locks); the copy is dropped" \
+    note "reverted and proved on a copy in $(recall revert_seconds) s, locks held for $(locks_held); the copy is dropped" \
         "digest of the plan: $(plan_digest)"
 }
 
@@ -128,9 +130,10 @@ show_losses()
         note "- $count $what" "    $instead" ${names:+"    $names"}
     done < <(tr '\t' '\037' <"$files_place/losses.tsv")
     [ -s "$files_place/losses.tsv" ] || note "  nothing"
-    note "" "What stays: all photos and videos, albums, people and their faces, tags, the owners' favourites, share links, accounts and keys."
-    [ ! -r "$inventory" ] || note "$(awk -F '\t' '{ n[$1] = $2 }
-        END { printf "(%d photos and videos, %d albums, %d tags, %d users)", n["assets"], n["albums"], n["tags"], n["users_active"] }' "$inventory")"
+    note "" "What stays: all photos and videos, albums, people and their faces, tags, the owners' favourites, \
+share links, accounts and keys."
+    [ ! -r "$inventory" ] || note "$(awk -F '\t' '{ n[$1] = $2 } END { printf "(%d photos and videos, %d albums, %d tags, %d users)",
+        n["assets"], n["albums"], n["tags"], n["users_active"] }' "$inventory")"
     result_of tag "$(recall tag)"
     result_of plan "$(plan_digest)"
     [ -n "$(recall revert_seconds)" ] || return 0
@@ -146,7 +149,7 @@ revert_for_good()
     plan=$(recall plan)
     changing "the database"
     if run_revert "$db_name" run "$plan"; then
-        note "Immich $(printed tag), locks held for $(sed -n 's/.*The locks were held for \([0-9.]* s\).*/\1/p' "$tmp/revert.err" | head -n 1)"
+        note "Immich $(printed tag), locks held for $(locks_held)"
         return
     fi
     is_gallery=$(product)
@@ -170,9 +173,10 @@ compare_counts()
     LC_ALL=C sort "$copy/inventory.tsv" >"$tmp/before.tsv"
     LC_ALL=C join -t $'\t' -a 1 -a 2 -e 0 -o 0,1.2,2.2 "$tmp/before.tsv" "$tmp/after.tsv" >"$tmp/compared.tsv"
     awk -F '\t' '$2 != $3 { printf "   %-28s %10s -> %s\n", $1, $2, $3 }' "$tmp/compared.tsv" | shown
-    fewer=$(awk -F '\t' '$1 ~ /^(users_|assets$|albums$|album_assets$|tags$|libraries$)/ && $3 + 0 < $2 + 0 { print $1 }' "$tmp/compared.tsv")
+    fewer=$(awk -F '\t' '$1 ~ /^(users_.*|assets|albums|album_assets|tags|libraries)$/ && $3 + 0 < $2 + 0 { print $1 }' "$tmp/compared.tsv")
     # shellcheck disable=SC2086 # words
-    [ -z "$fewer" ] || fail "fewer than before, and none of it was Gallery's:" $fewer "Go back with --undo, and tell it where you got gallery_revert."
+    [ -z "$fewer" ] || fail "fewer than before, and none of it was Gallery's:" $fewer \
+        "Go back with --undo, and tell it where you got gallery_revert."
     note "users, photos, albums and tags are as many as before"
     cp -- "$tmp/compared.tsv" "$files_place/compared.tsv" || fail "cannot write into $files_place"
 }
@@ -195,7 +199,8 @@ clear_queue()
     answer=$(docker exec ${given[@]+"${given[@]}"} "$name" redis-cli -n "${index:-0}" FLUSHDB 2>&1)
     unset REDISCLI_AUTH
     say_log "redis: $answer"
-    [ "$answer" = OK ] || { note "| $answer"; fail "Redis did not clear the queue" "docker logs $name; for a password: REDIS_PASSWORD in .env."; }
+    [ "$answer" = OK ] || { note "| $answer"
+        fail "Redis did not clear the queue" "docker logs $name; for a password: REDIS_PASSWORD in .env."; }
     remember queue cleared
 }
 
@@ -205,7 +210,8 @@ remains()
     copy=$(preserved "stopped $(stops)")
     note "- Sign in, look at the timeline, search for a person, upload a photo (docs/recovery.md, step 7)."
     # What the revert itself left to be looked at: links, trimmed videos whose metadata has to be extracted again.
-    awk '/^WARNING/ { on = 1 } /^NOTICE/ { on = 0 } on { if (!sub(/^WARNING: +/, "   - ")) { sub(/^DETAIL: +/, ""); $0 = "     " $0 } print }' \
+    awk '/^WARNING/ { on = 1 } /^NOTICE/ { on = 0 }
+        on { if (!sub(/^WARNING: +/, "   - ")) { sub(/^DETAIL: +/, ""); $0 = "     " $0 } print }' \
         "$files_place/rehearsal.txt" | wrapped | shown
     note "- Phones: Immich's own app takes the place of Gallery's; it may sync once from the start." \
         "- Thumbnails and edited copies that Gallery made stay on disk; they cost room and nothing else." \

@@ -78,8 +78,9 @@ files_by_rule()
 stacks_here()
 {
     note "The installations that docker knows here, with their folders:"
-    docker ps -a --format '{{.Label "com.docker.compose.project"}}{{"\t"}}{{.Label "com.docker.compose.project.working_dir"}}{{"\t"}}{{.Image}}' \
-        2>/dev/null | awk -F '\t' '$1 != "" && $3 ~ /immich|gallery/ && !seen[$1]++ { print "  " $1 "  " $2 }' | sed 's/^/   /' | shown
+    local label=com.docker.compose.project
+    docker ps -a --format "{{.Label \"$label\"}}{{\"\t\"}}{{.Label \"$label.working_dir\"}}{{\"\t\"}}{{.Image}}" 2>/dev/null |
+        awk -F '\t' '$1 != "" && $3 ~ /immich|gallery/ && !seen[$1]++ { print "  " $1 "  " $2 }' | sed 's/^/   /' | shown
 }
 
 find_stack()
@@ -107,7 +108,8 @@ find_stack()
     # such as Portainer has them where nobody else can see them.
     label=$(inspected "$(container_of "$database")" files)
     label=$(tr ',' '\n' <<<"$label" | grep -v '/compose\.gallery-revert\.yml$')
-    [ -z "$label" ] || [ ! -e "${label%%$'\n'*}" ] || [ "$(real_names <<<"$label")" = "$(printf '%s\n' "${stack_files[@]}" | real_names)" ] ||
+    [ -z "$label" ] || [ ! -e "${label%%$'\n'*}" ] ||
+        [ "$(real_names <<<"$label")" = "$(printf '%s\n' "${stack_files[@]}" | real_names)" ] ||
         fail "the installation that runs was started from other files than these: $(tr '\n' ' ' <<<"$label")" \
             "Read here were: ${stack_files[*]}" "Name all that it was started from with --file, one after the other."
 }
@@ -131,14 +133,19 @@ read_stack()
     services=$(parse_config <<<"$text")
     server='' learning='' others='' database='' redis=''
     while IFS=$'\t' read -r _ service value; do
-        case $service in environment.*PASS* | environment.*SECRET* | environment.*KEY* | environment.*TOKEN* | environment.*_URL) secret "$value" ;; esac
+        case $service in environment.*PASS* | environment.*SECRET* | environment.*KEY* | environment.*TOKEN* | environment.*_URL)
+            secret "$value" ;;
+        esac
     done <<<"$services"
     stack=$(config_of - name)
     for service in $(service_names); do
         image=$(config_of "$service" image)
         kind=$(kind_of "$image")
         case $kind in
-            *-server) if [ -z "$server" ] || [ "$service" = immich-server ]; then [ -z "$server" ] || others="$others $server"; server=$service
+            *-server)
+                if [ -z "$server" ] || [ "$service" = immich-server ]; then
+                    others="$others $server"
+                    server=$service
                 else others="$others $service"; fi ;;
             *-ml) [ -z "$learning" ] || fail "two services run the machine learning: $learning and $service" "Which one is Gallery's?"
                 learning=$service ;;
@@ -164,7 +171,9 @@ find_database()
         [[ $url =~ ^postgres(ql)?://([^:@/]*)(:[^@]*)?@([^:/?]+)(:[0-9]+)?/([^?]+) ]] ||
             fail "DB_URL of the service $server cannot be read" "Go the way by hand: docs/switching-back.md."
         db_user=${BASH_REMATCH[2]} host=${BASH_REMATCH[4]} db_name=${BASH_REMATCH[6]}
-        case $db_user$db_name in *%*) fail "DB_URL of the service $server holds % signs" "Go the way by hand: docs/switching-back.md." ;; esac
+        case $db_user$db_name in *%*)
+            fail "DB_URL of the service $server holds % signs" "Go the way by hand: docs/switching-back.md." ;;
+        esac
     fi
     db_user=${db_user:-postgres} db_name=${db_name:-immich}
     for service in $(service_names); do

@@ -83,7 +83,8 @@ forget_all()
 {
     local name
     name=$1-$(date -u +%Y%m%dT%H%M%SZ)
-    mkdir -- "$folder/$name" && mv -- "$folder/files" "$folder/$name/" && mv -- "$folder/state" "$folder/$name/" || fail "cannot write into $folder"
+    mkdir -- "$folder/$name" && mv -- "$folder/files" "$folder/$name/" && mv -- "$folder/state" "$folder/$name/" ||
+        fail "cannot write into $folder"
     memory=()
 }
 

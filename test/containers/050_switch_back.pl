@@ -50,7 +50,8 @@ seconds('the rest of the way', sub { ($status, $out) = switch_back('') });
 is($status, 0, 'the same command goes on, without a question') or diag($shown, $out);
 is(scalar(() = "$shown$out" =~ /\[yes\/no\]|Type the name/g), 2, 'two answers in all');
 like(docker(qw(compose logs immich-server)), qr/Immich Server is listening/, 'Immich listens');
-is(docker('inspect', '--format', '{{.Config.Image}}', 'immich_server'), 'ghcr.io/immich-app/immich-server:v2.7.5', '... with its image and tag');
+sub image { return docker('inspect', '--format', '{{.Config.Image}}', 'immich_server') }
+is(image(), 'ghcr.io/immich-app/immich-server:v2.7.5', '... with its image and tag');
 ok(state_of('immich') eq state_of('twin'), 'the database is the stock one, object for object and row for row');
 is(docker(qw(exec immich_redis redis-cli -n 0 DBSIZE)), '0', 'the queue is empty');
 unlike($out . in_folder("cat '$folder.home'/immich-preserved/switch-back-immich/log"), qr/hunter2/, 'no password is shown or logged');
@@ -60,7 +61,7 @@ is($status, 0, '--undo') or diag($out);
 is(text_of("$folder/$_"), $before{$_}, "... $_ is as it was") foreach sort keys %before;
 until_true('Gallery runs again', sub { sql('immich', $runs) eq '1' });
 ok(gallery_state() eq $gallery, '... on its database, object for object and row for row');
-is(docker('inspect', '--format', '{{.Config.Image}}', 'immich_server'), 'ghcr.io/open-noodle/gallery-server:v4.57.0', '... with its image');
+is(image(), 'ghcr.io/open-noodle/gallery-server:v4.57.0', '... with its image');
 
 stop_project();
 done_testing();

@@ -93,7 +93,8 @@ my $gallery_in = '';
 sub gallery_runs
 {
 	$gallery_in = '';
-	$gallery_session = IPC::Run::start([ 'psql', '-X', '-q', '-d', 'host=127.0.0.1 port=' . $node->port . ' dbname=immich application_name=immich-server' ],
+	my $where = 'host=127.0.0.1 port=' . $node->port . ' dbname=immich application_name=immich-server';
+	$gallery_session = IPC::Run::start([ 'psql', '-X', '-q', '-d', $where ],
 		'<', \$gallery_in, '>', \my $out, '2>', \my $err);
 	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'immich-server')) or die;
 	return;
@@ -108,10 +109,12 @@ sub gallery_ends
 sub files_of
 {
 	my ($place) = @_;
-	return join '', map { my @s = stat "$place->{folder}/$_"; "$_ $s[2] $s[9]\n" . slurp_file("$place->{folder}/$_") } qw(.env docker-compose.yml);
+	my $folder = $place->{folder};
+	return join '', map { my @s = stat "$folder/$_"; "$_ $s[2] $s[9]\n" . slurp_file("$folder/$_") } qw(.env docker-compose.yml);
 }
 
-# Runs it to its end. Options: answers, what is typed; until, a pattern of what is shown, at which all of it is killed; kill, see the stand-in.
+# Runs it to its end. Options: answers, what is typed; until, a pattern of what is shown, at which all of it is killed; kill, see the
+# stand-in; arguments.
 sub switch_back
 {
 	my ($place, %option) = @_;
@@ -134,7 +137,11 @@ sub switch_back
 	return ($? >> 8, $out);
 }
 
-sub log_of { my ($place) = @_; my ($log) = glob "$place->{base}/home/immich-preserved/switch-back-immich/log"; return $log ? slurp_file($log) : '' }
+sub log_of
+{
+	my ($log) = glob "$_[0]{base}/home/immich-preserved/switch-back-immich/log";
+	return $log ? slurp_file($log) : '';
+}
 
 # What must be true at the end.
 sub switched
@@ -169,7 +176,9 @@ is(scalar @asked, 2, 'two answers');
 # But for the lines of the user's own files.
 is(join('', grep { length > 81 && !/^      [-+]/ } split /^/, $out =~ s/\Q$place->{base}\E/~/gr), '', 'within 80 columns');
 like($out, qr/10 pets with 94 faces|pets? with \d+ faces/, 'the losses, in words');
-unlike($out . log_of($place) . slurp_file("$place->{state}/docker.log"), qr/$password|s3cret-word/, 'no secret in what is shown, logged or run');
+my @written = map { slurp_file($_) } glob "$place->{base}/home/immich-preserved/switch-back-immich/{log,state} $place->{state}/docker.log";
+is(scalar @written, 3, 'log, state and the commands of docker');
+unlike("$out@written", qr/$password|s3cret-word/, '... hold no secret, nor does what is shown');
 
 # The page shows it, with some lines left out. Where a line ends depends on the folders' names.
 my $plain = sub {
@@ -213,16 +222,26 @@ sub stopped
 	unlike($out, qr/$password/, '... without a secret') if $option{secret};
 	return $out;
 }
-sub change { my ($file, $code) = @_; local $_ = slurp_file("$place->{folder}/$file"); $code->(); write_file("$place->{folder}/$file", $_); return }
+sub change
+{
+	my ($file, $code) = @_;
+	local $_ = slurp_file("$place->{folder}/$file");
+	$code->();
+	write_file("$place->{folder}/$file", $_);
+	return;
+}
 my $fake = PostgreSQL::Test::Utils::tempdir();
-write_file("$fake/df", "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted on'\necho '/dev/sda1 1000 900 100 90% /'\n");
+write_file("$fake/df", "#!/bin/sh\necho '/dev/sda1 1000 900 100 90% /'\n");
 chmod 0755, "$fake/df";
 $node->safe_psql('postgres', q(CREATE ROLE plain LOGIN));
 
 stopped('no', 3, qr/stopped\..*Nothing of yours has changed/s, answers => "no\n");
 stopped('another name', 3, qr/stopped\..*Nothing of yours has changed/s, answers => "yes\npostgres\n");
 stopped('no rights in the database', 1, qr/role plain is no superuser.*gallery_revert_script\(\)/s,
-	prepare => sub { $node->safe_psql('immich', 'GRANT ALL ON ALL TABLES IN SCHEMA public TO plain'); change('.env', sub { s/^DB_USERNAME=.*/DB_USERNAME=plain/m }) });
+	prepare => sub {
+		$node->safe_psql('immich', 'GRANT ALL ON ALL TABLES IN SCHEMA public TO plain');
+		change('.env', sub { s/^DB_USERNAME=.*/DB_USERNAME=plain/m });
+	});
 stopped('no rights on the files', 1, qr/cannot be written .*sudo/,
 	prepare => sub { chmod 0555, $place->{folder}; return sub { chmod 0755, $place->{folder} } });
 stopped('no room', 1, qr/not enough room/,
@@ -235,7 +254,9 @@ stopped('others are connected', 1, qr/process \d+, "dashboard", role .*Close it/
 		return sub { $other->kill_kill };
 	});
 stopped('an unknown Gallery', 1, qr/ERROR: .*9990000000000-Unknown/s,
-	prepare => sub { $node->safe_psql('immich', q(INSERT INTO kysely_migrations VALUES ('9990000000000-Unknown', '2036-01-01T00:00:00.000Z'))) });
+	prepare => sub {
+		$node->safe_psql('immich', q(INSERT INTO kysely_migrations VALUES ('9990000000000-Unknown', '2036-01-01T00:00:00.000Z')));
+	});
 stopped('no network', 1, qr/immich-server:$tag cannot be had/, prepare => sub { write_file("$place->{state}/offline", '') });
 stopped('a container that is read-only', 1, qr/read-only: mount the three files.*gallery_revert_script\(\)/s,
 	prepare => sub { write_file("$place->{state}/readonly", '') });
@@ -289,7 +310,8 @@ $node->safe_psql('immich', q(DELETE FROM memory WHERE type = 'rule'));
 gallery_ends();
 ($status, $out) = switch_back($place);
 is($status, 4, 'another plan: stops');
-like(flat($out), qr/Gallery has changed what is to be done since the rehearsal; the database is as it was.*Changed so far: .*containers/s, '... and says so');
+like(flat($out), qr/changed what is to be done since the rehearsal; the database is as it was.*Changed so far: .*containers/s,
+	'... and says so');
 is($node->safe_psql('immich', q(SELECT to_regclass('public.shared_space'))), 'shared_space', '... with nothing reverted');
 ($status, $out) = switch_back($place);
 is($status, 0, '... then it rehearses and asks again') or diag($out, log_of($place));
@@ -297,7 +319,8 @@ like($out, qr/^ *4\. rehearse +the whole.*Proceed\?/ms, '... and asks again');
 switched($place, 'another plan');
 
 # Killed before and after each command that changes something, and at each question; each time the same command goes on.
-my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREATE DATABASE "gallery_revert_rehearsal', '-d .*pg_restore|pg_restore --file=- --no-sub',
+my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREATE DATABASE "gallery_revert_rehearsal',
+	'pg_restore --file=- --no-sub',
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
 $place = installation();

@@ -147,7 +147,8 @@ is_deeply([ sort $reference =~ /^\| (?:`-\w`, )?`(--[a-z-]+)/mg ], [ sort $help 
 	'the options of switch-back');
 my $manual = read_text("$root/docs/switch-back.1") =~ s/\\-/-/gr;
 my $completion = read_text("$root/scripts/completion/switch-back");
-is_deeply([ grep { index($manual, $_) < 0 || index($completion, $_) < 0 } $help =~ /(--[a-z-]+)/g ], [], '... in the manual, and completed');
+is_deeply([ grep { index($manual, $_) < 0 || index($completion, $_) < 0 } $help =~ /(--[a-z-]+)/g ], [],
+	'... in the manual, and completed');
 
 # Links: a file, and a heading in it.
 my @all = (tested_documents($root), map { s{^\Q$root\E/}{}r } glob "$root/CHANGELOG.md $root/bench/*.md $root/bench/*/*.md");
