@@ -18,8 +18,11 @@ until_true('Gallery runs on its database', sub { sql('immich', $runs) eq '1' });
 docker(qw(exec immich_redis redis-cli -n 0 SET job gallery));
 my %before = map { $_ => text_of("$folder/$_") } '.env', 'docker-compose.yml';
 
-# What Gallery writes whenever it starts is no difference.
-sub gallery_state { return state_of('immich') =~ s/^.*version_history.*\n//mgr }
+# What Gallery writes whenever it starts is no difference; nor how the server prints a condition over a list of words once it was restored.
+sub gallery_state
+{
+	return state_of('immich') =~ s/^.*version_history.*\n//mgr =~ s/^(.*\bARRAY\[.*)$/$1 =~ s{[()\[\]]|::text}{}gr/gmer;
+}
 my $gallery = gallery_state();
 
 # Runs it; at the first that is shown of a stage the machine restarts.
@@ -60,7 +63,10 @@ seconds('undo', sub { ($status, $out) = switch_back("yes\n", undef, '--undo') })
 is($status, 0, '--undo') or diag($out);
 is(text_of("$folder/$_"), $before{$_}, "... $_ is as it was") foreach sort keys %before;
 until_true('Gallery runs again', sub { sql('immich', $runs) eq '1' });
-ok(gallery_state() eq $gallery, '... on its database, object for object and row for row');
+my @now = split /\n/, gallery_state();
+my %was = map { $_ => 1 } split /\n/, $gallery;
+is_deeply([ grep { !$was{$_} } @now ], [], '... on its database, object for object and row for row');
+is(scalar @now, scalar(() = $gallery =~ /\n/g) + ($gallery !~ /\n\z/), '... with nothing missing');
 is(image(), 'ghcr.io/open-noodle/gallery-server:v4.57.0', '... with its image');
 
 stop_project();
