@@ -140,7 +140,7 @@ secret()
 say_log() { printf '%s\n' "$@" | clean | sed "s/^/$(date -u '+%Y-%m-%dT%H:%M:%SZ') /" >>"$log"; }
 shown() { clean >"$tmp/shown"; [ -n "$json" ] || cat "$tmp/shown"; say_log "$(<"$tmp/shown")"; }
 say() { printf '%s\n' "$@" | wrapped | shown; }
-note() { printf '   %s\n' "$@" | wrapped | shown; }
+note() { printf '%s\n' "$@" | sed 's/^/   /' | wrapped | shown; }
 # Lines for a window of 80 columns; a long one goes on below its own beginning. What has no blank, such as a path, stays whole.
 wrapped()
 {

@@ -181,13 +181,14 @@ compare_counts()
     cp -- "$tmp/compared.tsv" "$files_place/compared.tsv" || fail "cannot write into $files_place"
 }
 
+redis_command() { docker exec ${given[@]+"${given[@]}"} "$name" redis-cli "$@"; }
 # Number 0 unless the server's settings say otherwise; others may use the other numbers.
 clear_queue()
 {
     local index answer name password given=()
     index=$(config_of "$server" environment.REDIS_DBINDEX)
     name=$([ -z "$redis" ] || container_of "$redis")
-    if [ -z "$name" ]; then
+    if [ -z "$name" ] && [ -z "$no_docker" ]; then
         note "Redis is not a service of this installation: clear Immich's database $index there by hand (redis-cli -n ${index:-0} FLUSHDB)"
         remember queue "by hand"
         return
@@ -195,8 +196,8 @@ clear_queue()
     password=$(config_of "$server" environment.REDIS_PASSWORD)
     # By its name: a value would stand in the list of processes.
     [ -z "$password" ] || { given=(-e REDISCLI_AUTH); export REDISCLI_AUTH=$password; }
-    logged compose up -d --no-deps "$redis" || fail "Redis does not start"
-    answer=$(docker exec ${given[@]+"${given[@]}"} "$name" redis-cli -n "${index:-0}" FLUSHDB 2>&1)
+    [ -n "$no_docker" ] || logged compose up -d --no-deps "$redis" || fail "Redis does not start"
+    answer=$(redis_command -n "${index:-0}" FLUSHDB 2>&1)
     unset REDISCLI_AUTH
     say_log "redis: $answer"
     [ "$answer" = OK ] || { note "| $answer"

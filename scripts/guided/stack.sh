@@ -8,6 +8,7 @@
 #   config_of SERVICE KEY        a value of docker compose config: image, container_name, environment.NAME
 #   container_of SERVICE         its container's name, empty if there is none
 #   inspected NAME FIELD         of a container: running image readonly files folder addresses started
+#   server_line                  says in words which server
 #   compose ARGUMENT...          docker compose on this installation
 #   kind_of IMAGE             -> gallery-server, gallery-ml, immich-server, immich-ml, or nothing
 
@@ -193,6 +194,12 @@ redis_host()
     printf '%s' "${host:-redis}"
 }
 
+server_line()
+{
+    local running
+    running=$(inspected "$(container_of "$server")" image)
+    printf 'server %s, image\n  %s' "$server" "${running:-$(config_of "$server" image)}"
+}
 container_of()
 {
     local id

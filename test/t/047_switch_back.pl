@@ -303,6 +303,47 @@ is($status, 0, '--yes --json') or diag($out, log_of($place));
 is_deeply([ @{ $events[-1] }{qw(event status exit tag database)} ], [ 'result', 'done', 0, $tag, 'immich' ], '... one line for each event');
 like(slurp_file("$place->{folder}/docker-compose.yml"), qr{immich-machine-learning:$tag-cuda #}, '... a tag that was written out');
 
+# Without docker: services of systemd, the settings in a file, a database that is reached by them.
+$place = installation();
+gallery_ends();
+write_file("$fake/systemctl", <<'SH');
+#!/bin/sh
+state=$DOC_STATE/systemd
+echo "$*" >>"$DOC_STATE/systemctl.log"
+case $1 in
+    list-unit-files) echo 'immich-ml.service enabled enabled'; echo 'immich-web.service enabled enabled' ;;
+    is-active) [ -e "$state" ] && echo inactive || echo active ;;
+    is-enabled) [ -e "$state" ] && echo disabled || echo enabled ;;
+    disable) touch "$state" ;;
+    enable) rm "$state" ;;
+esac
+SH
+chmod 0755, "$fake/systemctl" or die;
+write_file("$fake/docker", "#!/bin/sh\nexit 127\n");
+chmod 0755, "$fake/docker" or die;
+unlink "$fake/df";
+my $settings = "$place->{folder}/.env";
+change('.env', sub {
+	s/^DB_USERNAME=.*/DB_USERNAME=immich/m;
+	$_ .= 'DB_HOSTNAME=' . $node->host . "\nDB_PORT=" . $node->port . "\nREDIS_PORT=1\n";
+});
+$node->safe_psql('postgres', q(CREATE ROLE immich SUPERUSER LOGIN));
+my $set = slurp_file($settings);
+write_file("$fake/redis-cli", "#!/bin/sh\necho OK\n");
+chmod 0755, "$fake/redis-cli" or die;
+my %host = (arguments => [ '--no-docker', '--env-file', '.env' ], environment => { PATH => "$fake:$ENV{PATH}" });
+($status, $out) = switch_back($place, %host);
+is($status, 0, 'without docker') or diag($out);
+like(flat($out), qr/Put Immich $tag in its place.*systemctl enable --now immich-web immich-ml/s, '... says what is left to do');
+is($node->safe_psql('immich', q(SELECT to_regclass('public.shared_space') IS NULL)), 't', '... the database is Immich\'s');
+like(slurp_file("$place->{state}/systemctl.log"), qr/^disable --now immich-web immich-ml$/m,
+	'... the services do not come back with the machine');
+like(slurp_file($settings), qr/^# only Gallery: IMMICH_STORAGE_BACKEND/m, '... the settings are Immich\'s');
+($status, $out) = switch_back($place, %host, arguments => [ @{ $host{arguments} }, '--undo' ], answers => "yes\n");
+is($status, 0, '... and back') or diag($out);
+ok(dump_of() eq $place->{before} && slurp_file($settings) eq $set, '... with database and settings as they were');
+like(slurp_file("$place->{state}/systemctl.log"), qr/^enable --now immich-web immich-ml$/m, '... and Gallery starts');
+
 # What Gallery did after the rehearsal counts: another plan than the one that was shown does not run.
 $place = installation();
 switch_back($place, until => qr/^ *\d+\. stop .*\n/m);
