@@ -20,7 +20,8 @@ find_stack()
     done
     for file in /opt/immich/.env /etc/immich/immich.env "$PWD/.env"; do [ -n "$env_file" ] || [ ! -e "$file" ] || env_file=$file; done
     { [ -n "$env_file" ] && [ -r "$env_file" ]; } ||
-        fail "the file with the server's settings cannot be read${env_file:+: $env_file}" "Name it with --env-file FILE, and run it with sudo."
+        fail "the file with the server's settings cannot be read${env_file:+: $env_file}" \
+            "Name it with --env-file FILE, and run it with sudo."
     install=$(dirname -- "$env_file") stack=host
     secret "$(setting_of DB_PASSWORD)"
     secret "$(setting_of REDIS_PASSWORD)"

@@ -134,8 +134,9 @@ sub switch_back
 	my $clean = sql('twin', q(SELECT name, status, detail FROM gallery_revert_check() WHERE status <> 'ok'));
 	sql('twin', 'DROP EXTENSION gallery_revert');
 	$reader->redis(@$_) foreach ['FLUSHALL'], map { [ '-n', $_, 'SET', "key $_", 'value' ] } 0, 1;
-	# Gallery's server is running and has its connection.
-	my $server = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('immich') . ' application_name=immich-server' ],
+	# Gallery's server is running and has its connection, from the address of its container.
+	my $connection = $node->connstr('immich') =~ s/host=\S+/host=127.0.0.1/r;
+	my $server = IPC::Run::start([ 'psql', '-X', '-q', '-d', "$connection application_name=immich-server" ],
 		'<', \my $in, '>&', \my $said);
 	$in = "SELECT 1;\n";
 	$server->pump until ($said // '') =~ /1 row/;
