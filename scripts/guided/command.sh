@@ -22,7 +22,8 @@
 #   shown                          the same for what comes in by standard input; wrapped: into lines of 80 columns
 #   logged COMMAND...              runs it; its output goes to the log, on failure the last lines to the user as well
 #   quiet COMMAND...               the same, and the user sees nothing of it
-#   changing WHAT                  before the first change to anything of the user's: from here a failure says what has changed
+#   changing WHAT                  before the first change to anything of the user's: from here a failure says what has changed;
+#                                  unchanged WHAT takes that back
 #   remember KEY VALUE, recall KEY the state file: one line for a key, replaced as a whole
 #   secret VALUE                   never appears in what is said, logged or printed as JSON
 #   ask_yes TEXT, ask_name TEXT NAME   questions; --yes answers them. Another answer ends the command, status 3
@@ -218,6 +219,16 @@ changing()
     local before
     before=$(recall changed)
     case ", $before, " in *", $1, "*) ;; *) remember changed "${before:+$before, }$1" ;; esac
+}
+
+# It turned out not to have changed after all.
+unchanged()
+{
+    local before
+    before=", $(recall changed), "
+    before=${before/", $1, "/, }
+    before=${before#, }
+    remember changed "${before%, }"
 }
 
 answer_of()

@@ -155,6 +155,7 @@ revert_for_good()
     is_gallery=$(product)
     # The connection may have been lost when the server had committed already.
     [ "$is_gallery" != immich ] || return 0
+    [ "$is_gallery" != gallery ] || unchanged "the database"
     refusal
     if grep -q 'the plan is not the one of gallery.revert_plan' "$tmp/revert.err"; then
         remember rehearsed ''

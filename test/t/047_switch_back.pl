@@ -203,7 +203,7 @@ is($status, 0, 'again: nothing is done twice');
 like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
 
 # What stops it before anything has changed, with what to do.
-sub flat { return $_[0] =~ s/\n +(?:\| )?/ /gr }
+sub flat { return $_[0] =~ s/\s*\n\s*(?:\| )?/ /gr }
 sub stopped
 {
 	my ($what, $expected_status, $message, %option) = @_;
@@ -257,7 +257,7 @@ stopped('an unknown Gallery', 1, qr/ERROR: .*9990000000000-Unknown/s,
 	prepare => sub {
 		$node->safe_psql('immich', q(INSERT INTO kysely_migrations VALUES ('9990000000000-Unknown', '2036-01-01T00:00:00.000Z')));
 	});
-stopped('no network', 1, qr/immich-server:$tag cannot be had/, prepare => sub { write_file("$place->{state}/offline", '') });
+stopped('no network', 1, qr/immich-machine-learning:$tag-cuda cannot be had/, prepare => sub { write_file("$place->{state}/offline", '') });
 stopped('a container that is read-only', 1, qr/read-only: mount the three files.*gallery_revert_script\(\)/s,
 	prepare => sub { write_file("$place->{state}/readonly", '') });
 stopped('a database elsewhere', 1, qr/\(db\.example\) is not a service.*--no-docker.*gallery_revert_script\(\)/s,
