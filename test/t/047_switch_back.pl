@@ -10,7 +10,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Reader;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $root = root();
 my $node = new_node('switched', conf => [ "listen_addresses = '127.0.0.1'" ]);
@@ -38,7 +37,6 @@ END { local $?; gallery_ends() }
 # An installation that runs Gallery, its database as the fixture has it.
 sub installation
 {
-	my (%option) = @_;
 	gallery_ends();
 	foreach my $name (split /\n/, $node->safe_psql('postgres', q(SELECT datname FROM pg_database WHERE datname ~ '^(immich|gallery_revert_)')))
 	{
@@ -83,7 +81,7 @@ TEXT
 	write_file("$state/running/$_", "$image{$_}\n") foreach keys %image;
 	$reader->redis('SET', 'job', 'gallery') if $reader->{redis};
 	$place->{state} = $state;
-	$place->{before} = $option{quick} ? '' : dump_of();
+	$place->{before} = dump_of();
 	$place->{files} = files_of($place);
 	gallery_runs($place);
 	return $place;
@@ -133,7 +131,6 @@ sub switch_back
 	}
 	IPC::Run::finish($run);
 	unlink "$place->{state}/kill";
-	$place->{said} = ($place->{said} // '') . $out;
 	return ($? >> 8, $out);
 }
 
@@ -165,11 +162,8 @@ sub switched
 
 # The whole way.
 my $place = installation();
-my $start = time;
 my ($status, $out) = switch_back($place);
-diag(sprintf 'whole way: %.1f s', time - $start);
 is($status, 0, 'the whole way') or do { diag($out, log_of($place)); BAIL_OUT('no') };
-if (open my $f, '>', '/tmp/sw/show') { print $f $out; close $f; }
 switched($place, 'the whole way');
 my @asked = $out =~ /(\[yes\/no\]|Type the name)/g;
 is(scalar @asked, 2, 'two answers');
@@ -207,7 +201,7 @@ sub flat { return $_[0] =~ s/\s*\n\s*(?:\| )?/ /gr }
 sub stopped
 {
 	my ($what, $expected_status, $message, %option) = @_;
-	$place = installation(%{ $option{installation} // {} });
+	$place = installation();
 	my $undo = $option{prepare} ? $option{prepare}->() : undef;
 	my $before = dump_of();
 	my $files = files_of($place);
@@ -219,8 +213,8 @@ sub stopped
 		  && slurp_file("$place->{state}/running/immich-server") =~ /gallery/, '... with database, files and server as they were');
 	is($node->safe_psql('postgres', q(SELECT string_agg(datname, ' ') FROM pg_database WHERE datname ~ '^(immich.|gallery_revert|preserve)')),
 		'', '... and no copy left');
-	unlike($out, qr/$password/, '... without a secret') if $option{secret};
-	return $out;
+	unlike($out, qr/$password/, '... without a secret');
+	return;
 }
 sub change
 {
@@ -270,7 +264,7 @@ stopped('images set elsewhere', 1, qr/cannot be switched by editing.*by hand/s, 
 stopped('no compose file', 1, qr/there is no compose file in .*--install/s, arguments => [ '--install', $fake ]);
 stopped('wrong usage', 2, qr/unknown option: --force/, arguments => ['--force']);
 stopped('--json without --yes', 2, qr/--json needs --yes or --check/, arguments => ['--json']);
-my $busy = stopped('another call is at work', 5, qr/another call of switch-back is at work/, prepare => sub {
+stopped('another call is at work', 5, qr/another call of switch-back is at work/, prepare => sub {
 	my $lock = "$place->{base}/home/immich-preserved/switch-back-immich";
 	system('mkdir', '-p', $lock) == 0 or die;
 	my $holder = IPC::Run::start([ 'flock', "$lock/lock", 'sleep', '60' ]);
@@ -344,6 +338,17 @@ is($status, 0, '... and back') or diag($out);
 ok(dump_of() eq $place->{before} && slurp_file($settings) eq $set, '... with database and settings as they were');
 like(slurp_file("$place->{state}/systemctl.log"), qr/^enable --now immich-web immich-ml$/m, '... and Gallery starts');
 
+# Immich does not start: the cause in the words of diagnose.sh, and when that is mended the same command goes on.
+$place = installation();
+write_file("$place->{state}/sick", '');
+($status, $out) = switch_back($place);
+is($status, 4, 'Immich does not start');
+like(flat($out), qr/Redis does not answer.*STOPPED in the stage "start".*Run the same command again to go on; with --undo/s, '... it says why');
+unlink "$place->{state}/sick";
+($status, $out) = switch_back($place, answers => '');
+is($status, 0, '... mended, it goes on') or diag($out);
+like($out, qr/^10\. revert +done already\n(?:.*\n)*13\. start +Immich/m, '... from there');
+
 # What Gallery did after the rehearsal counts: another plan than the one that was shown does not run.
 $place = installation();
 switch_back($place, until => qr/^ *\d+\. stop .*\n/m);
@@ -365,8 +370,6 @@ my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREAT
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
 $place = installation();
-$place->{said} = '';
-$start = time;
 my @unkilled;
 foreach my $kill (@kills)
 {
@@ -378,9 +381,7 @@ foreach my $kill (@kills)
 is_deeply(\@unkilled, [], 'killed at each place') or diag($out);
 ($status, $out) = switch_back($place);
 is($status, 0, 'killed everywhere, it comes to its end') or diag($out, log_of($place));
-diag(sprintf '%d kills: %.1f s', scalar @kills, time - $start);
 switched($place, 'killed everywhere');
-is(scalar(() = log_of($place) =~ /^\S+ stage revert took/mg) <= 1, 1, 'reverted once');
 
 # Killed as soon as a stage shows itself, and taken back from there.
 foreach my $stage ('switch files', 'stop', 'last copy', 'revert', 'compare', 'queue', 'start', 'what remains')
@@ -400,9 +401,7 @@ foreach my $stage ('switch files', 'stop', 'last copy', 'revert', 'compare', 'qu
 	is(files_of($place), $place->{files}, '... the files are as they were');
 	is(slurp_file("$place->{state}/running/immich-server"), "ghcr.io/open-noodle/gallery-server:v4.57.0\n", '... Gallery runs');
 	my $dump = dump_of();
-	ok($dump eq $place->{before}, '... and the database is as it was, byte for byte') or do {
-		write_file('/tmp/sw/before', $place->{before}); write_file('/tmp/sw/after', $dump); };
-	last if $ENV{FAST};
+	ok($dump eq $place->{before}, '... and the database is as it was, byte for byte');
 }
 
 done_testing();
