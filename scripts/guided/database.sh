@@ -146,6 +146,8 @@ swap_databases()
     lines=$(ask postgres <<SQL
 SELECT pg_catalog.format('ALTER DATABASE %I OWNER TO %I;', d.datname, pg_catalog.pg_get_userbyid(d.datdba))
 FROM pg_catalog.pg_database d WHERE d.datname::text = $(literal "$db_name")
+UNION ALL SELECT pg_catalog.format('ALTER DATABASE %I CONNECTION LIMIT %s;', d.datname, d.datconnlimit)
+FROM pg_catalog.pg_database d WHERE d.datname::text = $(literal "$db_name")
 UNION ALL SELECT pg_catalog.format('ALTER %s SET %I TO %s;',
     CASE WHEN s.setrole = 0::pg_catalog.oid THEN pg_catalog.format('DATABASE %I', d.datname)
       ELSE pg_catalog.format('ROLE %I IN DATABASE %I', pg_catalog.pg_get_userbyid(s.setrole), d.datname) END,

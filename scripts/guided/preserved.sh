@@ -9,7 +9,7 @@
 
 preserve()
 {
-    local words=$1 file names='' options=()
+    local words=$1 file names='' said trial line options=()
     shift
     printf 'run %s\n%s\n' "$run" "$words" >"$tmp/$program.txt" || fail "no room in ${TMPDIR:-/tmp}"
     options=(--output "$out" --database "$db_name" --file "$tmp/$program.txt")
@@ -19,9 +19,14 @@ preserve()
         case $'\n'$names in *$'\n'"${file##*/}"$'\n'*) continue ;; esac
         [ ! -e "$file" ] || { options+=(--file "$file"); names=$names${file##*/}$'\n'; }
     done
-    "$guided/../preserve-state.sh" "${options[@]}" "$@" 2>&1 >"$tmp/made" | tee "$tmp/preserve" | grep -E '^(    still|    waiting)' | shown
-    say_log "$(<"$tmp/preserve")"
-    [ -s "$tmp/made" ] || { sed -n '/^FAILED/,$p' "$tmp/preserve" | sed 's/^/   /' | shown; fail "no copy of the database could be made"; }
+    # Of one that was killed in the middle of its test the database for that is left.
+    said=$folder/preserve.txt
+    trial=$([ ! -r "$said" ] || sed -n 's/^5\..*(\(preserve_test_[0-9a-f]*\))$/\1/p' "$said")
+    [ -z "$trial" ] || drop_database "$trial" || fail "the database \"$trial\", which an earlier call left, cannot be dropped"
+    "$guided/../preserve-state.sh" "${options[@]}" "$@" 2>&1 >"$tmp/made" | tee "$said" |
+        while IFS= read -r line; do case $line in "    still"*) note "${line#    }" ;; esac; done
+    say_log "$(<"$said")"
+    [ -s "$tmp/made" ] || { sed -n '/^FAILED/,$p' "$said" | sed 's/^/   /' | shown; fail "no copy of the database could be made"; }
 }
 
 preserved()
@@ -36,4 +41,4 @@ preserved()
 }
 # How often containers of Gallery's were removed: a copy from before that is not the last one.
 stops() { local number; number=$(recall stops); printf '%s' "${number:-0}"; }
-intact() { (cd -- "$1" && sha256sum -c --quiet --strict MANIFEST) >"$tmp/said" 2>&1; }
+intact() { (cd -- "$1" && sha256sum -c MANIFEST) >"$tmp/said" 2>&1; }

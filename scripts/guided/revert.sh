@@ -171,8 +171,9 @@ compare_counts()
     local copy fewer
     copy=$(preserved "stopped $(stops)")
     counts_of "$db_name" "$tmp/after.tsv" || { last_words "$tmp/sql.log"; fail "the database cannot be counted"; }
-    LC_ALL=C sort "$copy/inventory.tsv" >"$tmp/before.tsv"
-    LC_ALL=C join -t $'\t' -a 1 -a 2 -e 0 -o 0,1.2,2.2 "$tmp/before.tsv" "$tmp/after.tsv" >"$tmp/compared.tsv"
+    awk -F '\t' -v OFS='\t' 'NR == FNR { before[$1] = $2; after[$1] = 0; next } { after[$1] = $2 }
+        END { for (item in after) print item, (item in before ? before[item] : 0), after[item] }' "$copy/inventory.tsv" "$tmp/after.tsv" |
+        LC_ALL=C sort >"$tmp/compared.tsv"
     awk -F '\t' '$2 != $3 { printf "   %-28s %10s -> %s\n", $1, $2, $3 }' "$tmp/compared.tsv" | shown
     fewer=$(awk -F '\t' '$1 ~ /^(users_.*|assets|albums|album_assets|tags|libraries)$/ && $3 + 0 < $2 + 0 { print $1 }' "$tmp/compared.tsv")
     # shellcheck disable=SC2086 # words

@@ -44,7 +44,7 @@ sub installation
 	}
 	$node->safe_psql('postgres', 'CREATE DATABASE immich TEMPLATE fixture');
 	$node->safe_psql('postgres', q(ALTER DATABASE immich SET search_path = '$user', public, 'odd one';
-	  ALTER DATABASE immich SET vchord.prewarm = 'a, b'; COMMENT ON DATABASE immich IS 'photos';
+	  ALTER DATABASE immich SET vchord.prewarm = 'a, b'; COMMENT ON DATABASE immich IS 'photos'; ALTER DATABASE immich CONNECTION LIMIT 90;
 	  REVOKE TEMPORARY ON DATABASE immich FROM PUBLIC;));
 	my $place = $reader->place('install');
 	my ($folder, $state) = ($place->{folder}, "$place->{base}/state");
@@ -343,7 +343,8 @@ $place = installation();
 write_file("$place->{state}/sick", '');
 ($status, $out) = switch_back($place);
 is($status, 4, 'Immich does not start');
-like(flat($out), qr/Redis does not answer.*STOPPED in the stage "start".*Run the same command again to go on; with --undo/s, '... it says why');
+like(flat($out), qr/Redis does not answer.*STOPPED in the stage "start".*Run the same command again to go on; with --undo/s,
+	'... it says why');
 unlink "$place->{state}/sick";
 ($status, $out) = switch_back($place, answers => '');
 is($status, 0, '... mended, it goes on') or diag($out);
@@ -365,7 +366,8 @@ like($out, qr/^ *4\. rehearse +the whole.*Proceed\?/ms, '... and asks again');
 switched($place, 'another plan');
 
 # Killed before and after each command that changes something, and at each question; each time the same command goes on.
-my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREATE DATABASE "gallery_revert_rehearsal',
+my @kills = map { ("before $_", "after $_") } 'pg_dump --format', q(dbname='preserve_test_), 'cp -',
+	'CREATE DATABASE "gallery_revert_rehearsal',
 	'pg_restore --file=- --no-sub',
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
