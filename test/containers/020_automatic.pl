@@ -31,7 +31,8 @@ foreach my $case ([ 'unset', 'unset GALLERY_REVERT_BASE_IMAGE' ], [ 'empty', 'ex
 	my ($what, $command) = @$case;
 	my ($status, $out) = said([ 'bash', '-c', "$command; $compose" ]);
 	isnt($status, 0, "$what variable: refused");
-	like($out, qr/GALLERY_REVERT_BASE_IMAGE.*set it in \.env or behind sudo, see docs\/switching-back\.md, step 3/, "$what variable: in words");
+	like($out, qr{GALLERY_REVERT_BASE_IMAGE.*set it in \.env or behind sudo, see docs/switching-back\.md, step 3},
+		"$what variable: in words");
 }
 is(docker(qw(inspect --format), '{{.Id}} {{.State.StartedAt}}', 'immich_postgres'), $database, '... and the database was left alone');
 
@@ -86,7 +87,8 @@ foreach my $case ([ 'restart', 'the engine restarts', qr/^(?:18|20)$/ ], [ 'cras
 	# Else it would begin again by itself, before anybody can look.
 	docker('update', '--restart', 'no', 'immich_server');
 	engine($order);
-	until_true("$what: the database comes back by itself", sub { (said([ qw(docker exec immich_postgres pg_isready -q -U postgres) ]))[0] == 0 });
+	until_true("$what: the database comes back by itself",
+		sub { (said([ qw(docker exec immich_postgres pg_isready -q -U postgres) ]))[0] == 0 });
 	like(server('.State.ExitCode'), $code, "$what: the server's container says with a code that it did not end well");
 	let_go();
 	unchanged("$what, in the middle of the revert");

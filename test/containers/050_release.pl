@@ -17,7 +17,8 @@ foreach my $name (qw(pg17-amd64 pg18-amd64 pg18-arm64))
 	my $tree = tempdir(DIR => $ENV{GALLERY_REVERT_WORK}, CLEANUP => 1);
 	my ($library, $share) = ("usr/lib/postgresql/$major/lib", "usr/share/postgresql/$major/extension");
 	make_path("$tree/$library", "$tree/$share");
-	write_file("$tree/$_", $name) foreach "$library/gallery_revert.so", "$share/gallery_revert.control", "$share/gallery_revert--$version.sql";
+	write_file("$tree/$_", $name)
+	  foreach "$library/gallery_revert.so", map { "$share/gallery_revert$_" } '.control', "--$version.sql";
 	system('tar', '-czf', "$binaries/gallery_revert-$version-$name.tar.gz", '-C', $tree, 'usr') == 0 or die "tar: $?";
 }
 system("cd $binaries && sha256sum *.gz >SHA256SUMS") == 0 or die "sha256sum: $?";
