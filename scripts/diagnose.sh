@@ -396,8 +396,10 @@ END {
         print "    cp -a \"$data\" \"$data.copy-$(date +%Y%m%dT%H%M%S)\""
     } else if (careful) {
         print ""
-        print "Before you change the database, stop the server and preserve what is there:"
-        print "    docker compose stop immich-server &&"
+        print "Before you change the database, keep the log, remove the server\047s container (one that is only stopped comes back with"
+        print "the machine), and preserve what is there:"
+        print "    docker compose logs --no-color >> immich.log &&"
+        print "    docker compose rm -sf immich-server &&"
         print "    gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install ."
     }
     for (i = 1; i <= n; i++) if (seen[i]) {

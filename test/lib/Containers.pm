@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(archive change docker engine in_folder load_database project said seconds
-  sql state_of stop_project text_of until_true write_file);
+  sql state_of stop_project switch_images text_of until_true write_file);
 
 my $root = abs_path(dirname(__FILE__) . '/../..');
 my $work = $ENV{GALLERY_REVERT_WORK} // die "tools/test-containers runs this\n";
@@ -28,7 +28,7 @@ sub said
 	my ($command, $input) = @_;
 	my $out = '';
 	my $given = $input // '';
-	IPC::Run::run($command, '<', \$given, '>&', \$out, init => sub { chdir $folder if $folder }, IPC::Run::timeout(600));
+	IPC::Run::run($command, '<', \$given, '>&', \$out, init => sub { chdir $folder if $folder }, IPC::Run::timeout(1200));
 	return ($? >> 8, $out);
 }
 
@@ -124,6 +124,18 @@ TEXT
 
 # Changes a file of the project's by a function of its text.
 sub change { my ($name, $code) = @_; local $_ = text_of("$folder/$name"); $code->(); write_file("$folder/$name", $_); return }
+
+# Step 4 of docs/switching-back.md.
+sub switch_images
+{
+	my ($tag) = @_;
+	change('docker-compose.yml', sub {
+		s{ghcr\.io/open-noodle/gallery-server}{ghcr.io/immich-app/immich-server};
+		s{ghcr\.io/open-noodle/gallery-ml}{ghcr.io/immich-app/immich-machine-learning};
+	});
+	change('.env', sub { s/^IMMICH_VERSION=.*/IMMICH_VERSION=$tag/m; s/^IMMICH_STORAGE_BACKEND=.*\n//m });
+	return;
+}
 
 sub stop_project
 {

@@ -103,7 +103,8 @@ is_deeply([ sort map { s/.*\///r =~ s/\.log$//r } glob "$root/test/logs/*.log" ]
 my %texts = (
 	'missing-migration' => [ qr/line 8 \(6 times\)/, qr/"SELECT \* FROM immich_recovery_advice\('v3\.1\.0'\)"$/m,
 		qr/^    gallery_revert\/scripts\/preserve-state\.sh --docker immich_postgres.*next \(after the copy above\)/ms,
-		qr/needs the extension: docs\/recovery\.md, step 4/, qr/docker compose stop immich-server/ ],
+		qr/needs the extension: docs\/recovery\.md, step 4/,
+		qr/docker compose logs --no-color >> immich\.log &&\n    docker compose rm -sf immich-server &&/ ],
 	'missing-migration-gallery' => [qr/1772240000000-CreateSharedSpaceTables looks like one of Noodle Gallery/],
 	'order-fault' => [qr/"SET gallery\.revert_token = 'i_accept_data_loss'" -c "SELECT immich_repair_migration_order\(\)"/],
 	'permission' => [qr/schemaname = 'public'/],
