@@ -172,8 +172,11 @@ void report_done(const Outcome &outcome) {
     tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
   std::int64_t restored = 0;
   std::int64_t added = 0;
+  std::int64_t archived = 0;
   for (const auto &step : now.plan.steps)
-    if (step.phase == "restore" && !step.auxiliary)
+    if (step.saves)
+      archived += step.rows.value_or(0);
+    else if (step.phase == "restore" && !step.auxiliary)
       restored += step.rows.value_or(0);
     else if (step.phase == "keep")
       added += step.rows.value_or(0);
@@ -192,6 +195,11 @@ void report_done(const Outcome &outcome) {
       detail + (detail.empty() ? "" : "\n") + "The locks were held for " + seconds_text(outcome.locked_milliseconds) +
           ", the proof took " + seconds_text(outcome.proof_milliseconds) +
           " of it. Digest of the plan: " + now.plan.steps.back().digest + '.');
+  if (archived > 0)
+    backend::report(NOTICE,
+                    "schema \"" + std::string(archive_schema) + "\" has what was removed or overwritten: " +
+                        std::to_string(archived) + (archived == 1 ? " row" : " rows"),
+                    "", "SELECT * FROM gallery_archive_list(); Nothing needs it: DROP SCHEMA gallery_archive CASCADE;");
   for (const auto &remark : now.plan.remarks)
     backend::report(WARNING, remark.message, remark.detail);
   backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + std::string(now.target->tag));

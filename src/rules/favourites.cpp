@@ -48,6 +48,7 @@ void work(const Context &db, Outcome &phase) {
   // favourites.
   phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", favourite,
                                by_owner + (column ? unmarked : ""), "favourites, from \"asset_favorite\""));
+  phase.steps.back().overwrites = column;
   if (!column) // the condition cannot name what is not there yet
     phase.steps.back().unsettled += unmarked;
   if (!column)
