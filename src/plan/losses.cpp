@@ -2,6 +2,7 @@
 #include "plan/losses.hpp"
 
 #include "rules/rules.hpp"
+#include "settings.hpp"
 
 #include <algorithm>
 
@@ -24,6 +25,8 @@ bool ask(const backend::Spi &spi, const Loss &loss, bool albums, const std::stri
     found.what += " with " + counted(part, loss.with);
   found.names = row[3].value_or("{}");
   found.instead = albums && !loss.as_albums.empty() ? loss.as_albums : loss.instead;
+  if (settings::archives())
+    found.instead += "; the archive has it";
   return row[2] != "0";
 }
 

@@ -3,6 +3,7 @@
 
 #include "backend/guard.hpp"
 #include "backend/locks.hpp"
+#include "backend/subtransaction.hpp"
 #include "backend/write_watch.hpp"
 #include "database/session.hpp"
 #include "plan/own_drift.hpp"
@@ -10,6 +11,8 @@
 #include "readiness/situation.hpp"
 #include "run/table_locks.hpp"
 #include "run/verify.hpp"
+
+#include <algorithm>
 
 namespace gallery {
 
@@ -91,15 +94,44 @@ Situation look_again(const backend::Spi &spi, Locks &locks, const FirstLook &fir
   return now;
 }
 
+/// Writes the archive before the locks, which takes longer than all that comes after: whoever uses the database then is
+/// not kept waiting. It counts if nobody has written anything from the first look until the locks are had; otherwise it
+/// is undone with the savepoint, and its steps run with the others.
+void archive_early(const backend::Spi &spi, FirstLook &first, std::optional<backend::Savepoint> &savepoint,
+                   const Call &call) {
+  auto &plan = first.now.plan;
+  if (!std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step &step) { return step.phase == "archive"; }) ||
+      !first.watch.nobody_wrote())
+    return;
+  // Of two reverts, the second would wait for the first one's schema and hold what the first one wants.
+  if (spi.query("SELECT pg_try_advisory_xact_lock(hashtext('" + std::string(archive_schema) + "'))").at(0)[0] != "t")
+    return;
+  savepoint.emplace();
+  Careful const careful(spi);
+  write_archive(spi, first.now.survey, plan, call);
+}
+
 /// From the locks to the proof: looks again under the locks unless nobody wrote anything meanwhile, runs the steps,
 /// verifies. Throws where anything is not as it must be.
 Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   backend::Spi const spi;
-  locks.take(spi, first.now.survey, first.now.plan);
-  auto const locked_since = backend::clock_milliseconds();
   Outcome outcome;
   Before before;
+  before.counters = read_counters(spi, first.now.survey.schema());
+  std::optional<backend::Savepoint> archive;
+  archive_early(spi, first, archive, call);
+  locks.take(spi, first.now.survey, first.now.plan);
+  auto locked_since = backend::clock_milliseconds();
   bool const unchanged = first.watch.nobody_wrote();
+  if (archive && unchanged) {
+    archive->keep();
+  } else if (archive) {
+    archive.reset();
+    locks.forget();
+    locks.take(spi, first.now.survey, first.now.plan);
+    locked_since = backend::clock_milliseconds();
+    before.counters = read_counters(spi, first.now.survey.schema());
+  }
   outcome.done = unchanged ? std::move(first.now) : look_again(spi, locks, first);
   auto &now = outcome.done;
   if (now.plan.steps.empty())
@@ -123,7 +155,6 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   enforce_blocked(check_keys(spi, now.survey, broken));
   outcome.losses = unchanged || !now.identity.is_gallery ? std::move(first.losses) : losses_of(spi, now);
   before.migrations = now.identity.native_migrations;
-  before.counters = read_counters(spi, now.survey.schema());
   auto const orphans = execute(spi, now.survey, now.plan, broken, call);
   auto const executed = backend::clock_milliseconds();
   Ledger ledger;

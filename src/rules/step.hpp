@@ -38,6 +38,7 @@ struct Step {
   std::string digest;  // of this step and all before it
 
   bool told = false;      // a loss says what its rows are to who owns them
+  bool done = false;      // has run
   bool auxiliary = false; // only there for the row steps of its phase: left out with them
 
   // Of a step that changes rows:
