@@ -1,9 +1,9 @@
 // gallery_archive_list(): what an archive holds, in words.
-#include "database/archive.hpp"
 #include "answers/show.hpp"
 #include "backend/as_owner.hpp"
 #include "backend/guard.hpp"
 #include "database/session.hpp"
+#include "database/survey.hpp"
 #include "readiness/finding.hpp"
 
 namespace gallery {
@@ -18,6 +18,10 @@ std::optional<Archive> readable_archive(const backend::Spi &spi) {
                     "gallery_revert() makes it where it is asked to: SET gallery.revert_archive = on;");
     return archive;
   }
+  // Where there is an Immich, it is its owner's.
+  if (auto const ledgers = find_ledgers(spi, "kysely_migrations");
+      ledgers.size() == 1 && ledgers.front().owner_oid != archive->owner_oid)
+    archive->strange = "it belongs to " + quoted(archive->owner);
   if (!archive->strange.empty())
     throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                            "schema \"" + std::string(archive_schema) + "\" is not one that gallery_revert() made",
