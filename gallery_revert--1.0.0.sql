@@ -34,6 +34,16 @@ COMMENT ON FUNCTION gallery_revert_losses() IS
 'Tells what gallery_revert() would take away, in the words of who owns the photos, with counts and names, '
 'and what becomes of each. Changes nothing.';
 
+CREATE FUNCTION gallery_archive_list(OUT run integer, OUT what text, OUT count bigint, OUT names text[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_archive_list';
+
+COMMENT ON FUNCTION gallery_archive_list() IS
+'Tells what the schema gallery_archive holds that gallery_revert() wrote with gallery.revert_archive on: for each run of it all rows, '
+'then what they were in words, with counts and names. Changes nothing.';
+
 CREATE FUNCTION gallery_revert_status(
   OUT product text, OUT gallery_release text, OUT immich_first text, OUT immich_last text, OUT native_migrations integer,
   OUT fork_migrations integer, OUT unknown_migrations text[], OUT last_started text)
@@ -105,6 +115,6 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_losses(), gallery_revert_check(),
-  gallery_revert_status(),
+  gallery_revert_status(), gallery_archive_list(),
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
   immich_repair_migration_order() FROM PUBLIC;

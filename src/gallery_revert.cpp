@@ -58,6 +58,7 @@ void _PG_init(void) {
 PG_FUNCTION_INFO_V1(gallery_revert);
 PG_FUNCTION_INFO_V1(gallery_revert_plan);
 PG_FUNCTION_INFO_V1(gallery_revert_losses);
+PG_FUNCTION_INFO_V1(gallery_archive_list);
 PG_FUNCTION_INFO_V1(gallery_revert_check);
 PG_FUNCTION_INFO_V1(gallery_revert_status);
 PG_FUNCTION_INFO_V1(gallery_revert_manifest);
@@ -81,6 +82,9 @@ Datum gallery_revert_losses(PG_FUNCTION_ARGS) {
   return return_look<gallery::losses_call, gallery::show_losses>(fcinfo);
 }
 
+Datum gallery_archive_list(PG_FUNCTION_ARGS) {
+  return return_look<gallery::list_call, gallery::show_archive_list>(fcinfo);
+}
 Datum gallery_revert_check(PG_FUNCTION_ARGS) {
   return return_rows<gallery::show_check>(fcinfo);
 }

@@ -19,6 +19,7 @@ int lock_timeout_value = 5000;
 bool ignore_sessions_value = false;
 int spaces_value = 0;
 int pets_value = 0;
+bool archive_value = false;
 
 // What becomes of what only Gallery knows: 0 is the default, that it goes.
 constexpr config_enum_entry spaces_options[] = {{"drop", 0, false}, {"albums", 1, false}, {nullptr, 0, false}};
@@ -71,6 +72,11 @@ void define() {
   DefineCustomEnumVariable("gallery.revert_pets",
                            "What becomes of pets that are people in Immich's tables: drop, or stay people.", nullptr,
                            &pets_value, 0, pets_options, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomBoolVariable(
+      "gallery.revert_archive", "Writes what gallery_revert() removes or overwrites into schema gallery_archive first.",
+      "Only the owner of Immich's tables can read it. DROP SCHEMA gallery_archive CASCADE takes it "
+      "away.",
+      &archive_value, false, PGC_USERSET, 0, nullptr, nullptr, nullptr);
   compat::reserve_setting_prefix("gallery");
 }
 
@@ -104,6 +110,10 @@ bool spaces_become_albums() {
 
 bool pets_stay_people() {
   return pets_value != 0;
+}
+
+bool archives() {
+  return archive_value;
 }
 
 } // namespace settings

@@ -36,4 +36,7 @@ bool spaces_become_albums();
 /// gallery.revert_pets: pets that are people in Immich's tables stay people.
 bool pets_stay_people();
 
+/// gallery.revert_archive: what goes is written down first.
+bool archives();
+
 } // namespace settings

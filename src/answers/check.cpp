@@ -89,6 +89,15 @@ void add_plugin(const backend::Spi &spi, Findings &findings, const Survey &surve
   findings.push_back(finding);
 }
 
+/// Where there is an archive, or one is asked for.
+void add_archive(Findings &findings, Finding archive) {
+  if (archive.status == Status::ok && archive.message.empty())
+    return;
+  if (archive.status == Status::ok)
+    archive.hint = "Look into it with gallery_archive_list(). Nothing needs it: DROP SCHEMA gallery_archive CASCADE;";
+  findings.push_back(std::move(archive));
+}
+
 /// Sets `for_revert` where it is known whether a revert is what these findings are for.
 void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
   Ledger ledger;
@@ -124,6 +133,10 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
       findings.push_back(check_strangers(now.survey, found_objects.strangers));
       return; // nothing of it is looked at
     }
+    auto const archive = check_archive(spi, now.survey);
+    add_archive(findings, archive);
+    if (archive.status == Status::blocked)
+      return;
     now.plan = plan_for(spi, now.survey, now.identity, std::move(found_objects), Rows::any);
     if (auto plan = check_plan(now.plan); !settings::plan().empty())
       findings.push_back(std::move(plan));
@@ -135,6 +148,7 @@ void examine(const backend::Spi &spi, Findings &findings, bool &for_revert) {
       findings.push_back({"data", Status::warning, 0, remark.message, remark.detail, ""});
   } else {
     add_plugin(spi, findings, now.survey);
+    add_archive(findings, check_archive(spi, now.survey));
     findings.push_back(check_leftovers(now.survey, now.identity));
     auto found_objects = find_objects(spi, now.survey, now.identity, is_read_by_rules);
     if (auto const evidence = check_evidence(now.survey, found_objects); evidence.status == Status::blocked)

@@ -5,12 +5,13 @@
 
 namespace gallery {
 
-void show_plan(backend::ResultSet &result);      // gallery_revert_plan()
-void show_losses(backend::ResultSet &result);    // gallery_revert_losses()
-void show_status(backend::ResultSet &result);    // gallery_revert_status()
-void show_manifest(backend::ResultSet &result);  // gallery_revert_manifest()
-void show_check(backend::ResultSet &result);     // gallery_revert_check()
-void show_inventory(backend::ResultSet &result); // immich_inventory()
+void show_plan(backend::ResultSet &result);         // gallery_revert_plan()
+void show_losses(backend::ResultSet &result);       // gallery_revert_losses()
+void show_archive_list(backend::ResultSet &result); // gallery_archive_list()
+void show_status(backend::ResultSet &result);       // gallery_revert_status()
+void show_manifest(backend::ResultSet &result);     // gallery_revert_manifest()
+void show_check(backend::ResultSet &result);        // gallery_revert_check()
+void show_inventory(backend::ResultSet &result);    // immich_inventory()
 
 /// immich_recovery_advice(target)
 void show_advice(backend::ResultSet &result, const std::optional<std::string> &target);

@@ -18,4 +18,18 @@ private:
   void *owner_;
 };
 
+/// A subtransaction of which everything stays if it is kept, as if done without it; otherwise it is undone as above.
+class Savepoint {
+public:
+  Savepoint();
+  ~Savepoint();
+  Savepoint(const Savepoint &) = delete;
+  Savepoint &operator=(const Savepoint &) = delete;
+  void keep();
+
+private:
+  void *owner_;
+  bool open_ = true;
+};
+
 } // namespace backend

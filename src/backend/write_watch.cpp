@@ -35,7 +35,10 @@ WriteWatch::WriteWatch() : next_(next_id()), had_id_(has_id()), calm_(false) {
 }
 
 bool WriteWatch::nobody_wrote() const {
-  auto const ours = !had_id_ && has_id() ? 1U : 0U;
+  auto ours = !had_id_ && has_id() ? 1U : 0U;
+  // A subtransaction begun since then takes another one. These calls read the session's own state, and cannot raise.
+  if (GetCurrentTransactionNestLevel() == 2 && TransactionIdIsValid(GetCurrentTransactionIdIfAny()))
+    ++ours;
   return calm_ && next_id() == next_ + ours;
 }
 

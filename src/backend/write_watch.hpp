@@ -12,7 +12,8 @@ public:
   WriteWatch();
 
   /// True only if it is sure that no other transaction of the whole cluster, in whatever database, was writing then or
-  /// has begun to write since. False where that cannot be told, as within a savepoint.
+  /// has begun to write since. What its own transaction wrote, in a Savepoint that is still open as well, does not
+  /// count. False where that cannot be told, as within a savepoint of the user's.
   [[nodiscard]] bool nobody_wrote() const;
 
 private:

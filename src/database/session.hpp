@@ -8,7 +8,8 @@
 namespace gallery {
 
 /// While it lives: no statement waits for a lock longer than gallery.revert_lock_timeout; rows that a policy would hide
-/// are an error, not left behind; and names are quoted only where needed, as in the manifest's definitions.
+/// are an error, not left behind; names are quoted only where needed, as in the manifest's definitions; and numbers
+/// have all of their digits.
 class Bounded {
 public:
   Bounded();

@@ -208,6 +208,7 @@ void read_objects(const backend::Spi &spi, Survey &survey) {
   if (survey.has_column("migration_overrides", "name"))
     for (auto &row : spi.query("SELECT name::text FROM " + qualified(survey.schema(), "migration_overrides")))
       survey.overrides.insert(text(row[0]));
+  survey.archive = find_archive(spi);
   survey.shadows = shadows(spi, survey.search_path, survey.ledger.owner_oid);
 }
 

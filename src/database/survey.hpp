@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/spi.hpp"
+#include "database/archive.hpp"
 #include "database/ledger.hpp"
 #include "manifest/manifest.hpp"
 
@@ -64,6 +65,7 @@ struct Survey {
   std::string strange_fork_ledger;   // why a table of that name is not, where it may be Gallery's all the same
   std::map<std::string, std::string> untrusted; // tables that are never touched, and why: see trust.hpp
   std::vector<std::string> shadows;             // see trust.hpp
+  std::optional<Archive> archive;               // what an earlier revert left
   std::map<std::string, Relation> relations;
   std::map<TableName, std::string> columns; // type by table and column
   std::map<TableName, int> column_numbers;

@@ -62,6 +62,8 @@ void alter_tables(const Survey &survey, Plan &plan, const char *phase, Kind kind
     for (const auto &name : names)
       actions.push_back((kind == Kind::Column ? "DROP COLUMN " : "DROP CONSTRAINT ") + identifier(name) + " RESTRICT");
     add(plan, phase, kind, table, reason, "ALTER TABLE " + qualified(survey.schema(), table) + ' ' + join(actions));
+    if (kind == Kind::Column)
+      plan.steps.back().columns = names;
   }
 }
 

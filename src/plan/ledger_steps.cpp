@@ -6,6 +6,7 @@
 namespace gallery {
 
 using backend::array_literal;
+using backend::identifier;
 using backend::literal;
 using backend::qualified;
 
@@ -36,6 +37,7 @@ void row_step(Plan &plan, const Survey &survey, const std::string &table, Change
   step.table = table;
   step.reason = reason;
   step.change = change;
+  step.row = identifier(table);
   step.matching = "FROM " + qualified(survey.schema(), table) + " WHERE " + condition;
   step.statement = change == Change::remove
                        ? "DELETE " + step.matching

@@ -2,6 +2,7 @@
 #include "plan/losses.hpp"
 
 #include "rules/rules.hpp"
+#include "settings.hpp"
 
 #include <algorithm>
 
@@ -25,12 +26,20 @@ bool ask(const backend::Spi &spi, const Loss &loss, bool albums, const std::stri
     found.what += " with " + counted(part, loss.with);
   found.names = row[3].value_or("{}");
   found.instead = albums && !loss.as_albums.empty() ? loss.as_albums : loss.instead;
+  if (settings::archives())
+    found.instead += "; the archive has it";
   return row[2] != "0";
 }
 
 /// A line of the rest: how many rows `from` has, under the table's name.
 void add_rest(std::string &list, const std::string &table, const std::string &from) {
   list += (list.empty() ? "" : " UNION ALL ") + ("SELECT " + backend::literal(table) + "::text, count(*) " + from);
+}
+
+/// The noun for so many, as SQL; `count` is numeric.
+std::string form_of_sql(const Noun &noun, const std::string &count) {
+  return "CASE WHEN " + count + " = 1::numeric THEN " + backend::literal(std::string(noun.one)) + "::text ELSE " +
+         backend::literal(std::string(noun.many)) + "::text END";
 }
 
 constexpr Loss rest = {.what = {"row of Gallery's own notes", "rows of Gallery's own notes"},
@@ -76,6 +85,29 @@ std::vector<FoundLoss> find_losses(const backend::Spi &spi, const Survey &survey
       found.count > 0)
     all.push_back(std::move(found));
   return all;
+}
+
+std::vector<std::string> loss_queries(const backend::Spi &spi, const Survey &survey, const Identity &identity,
+                                      const Plan &plan) {
+  Context const db(spi, survey, identity, plan.objects);
+  std::vector<std::string> queries;
+  for (const auto *loss : losses_of_rules(db)) {
+    auto const list = loss->list(db);
+    if (list.empty())
+      continue;
+    auto what = form_of_sql(loss->what, "t.number");
+    if (!loss->with.many.empty())
+      what += " || CASE WHEN t.part > 0::numeric THEN ' with '::text || t.part::text || ' '::text || " +
+              form_of_sql(loss->with, "t.part") + " ELSE ''::text END";
+    queries.push_back(
+        "SELECT " + what +
+        " AS what, t.number AS count, coalesce(t.names, '{}'::text[]) AS names FROM (SELECT"
+        " coalesce(pg_catalog.sum(l.number), 0::numeric) AS number, coalesce(pg_catalog.sum(l.part),"
+        " 0::numeric) AS part, pg_catalog.array_agg(l.name ORDER BY l.name COLLATE pg_catalog.\"C\") FILTER"
+        " (WHERE l.name IS NOT NULL) AS names FROM (" +
+        list + ") l) t");
+  }
+  return queries;
 }
 
 } // namespace gallery

@@ -11,4 +11,9 @@ namespace gallery {
 std::vector<FoundLoss> find_losses(const backend::Spi &spi, const Survey &survey, const Identity &identity,
                                    const Plan &plan);
 
+/// A query for each loss that the rules state, to be asked by a step: what (text, the noun that fits), count (numeric)
+/// and names (text[], all of them).
+std::vector<std::string> loss_queries(const backend::Spi &spi, const Survey &survey, const Identity &identity,
+                                      const Plan &plan);
+
 } // namespace gallery

@@ -1,10 +1,12 @@
 // Builds the plan: the steps in their order, row counts and locks.
 #include "plan/plan.hpp"
 
+#include "plan/archive_steps.hpp"
 #include "plan/digest.hpp"
 #include "plan/drops.hpp"
 #include "plan/ledger_steps.hpp"
 #include "rules/rules.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -25,10 +27,10 @@ std::string question_of(const Survey &survey, const Step &step, Rows rows) {
 }
 
 /// Asks about the rows of all steps in one statement, and leaves out the steps that would change none.
-void look_at_rows(const backend::Spi &spi, const Survey &survey, Plan &plan, Rows rows) {
+void look_at_rows(const backend::Spi &spi, const Survey &survey, std::vector<Step> &steps, Rows rows) {
   std::string questions;
   std::vector<Step *> asked;
-  for (auto &step : plan.steps)
+  for (auto &step : steps)
     if (auto const question = question_of(survey, step, rows); !question.empty()) {
       questions += (asked.empty() ? "SELECT " : ", ") + question;
       asked.push_back(&step);
@@ -45,14 +47,14 @@ void look_at_rows(const backend::Spi &spi, const Survey &survey, Plan &plan, Row
       idle.insert(asked[i]);
   }
   std::set<std::string> busy;
-  for (const auto &step : plan.steps)
+  for (const auto &step : steps)
     if (!step.matching.empty() && !step.auxiliary && !idle.contains(&step))
       busy.insert(step.phase);
   std::vector<Step> left;
-  for (auto &step : plan.steps)
+  for (auto &step : steps)
     if (!idle.contains(&step) && (!step.auxiliary || busy.contains(step.phase)))
       left.push_back(std::move(step));
-  plan.steps = std::move(left);
+  steps = std::move(left);
 }
 
 /// A key or a trigger of the user's own that waits for the commit leaves its table with events that are not done, and
@@ -83,9 +85,14 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
-  look_at_rows(spi, survey, plan, rows);
+  look_at_rows(spi, survey, plan.steps, rows);
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
+  if (settings::archives() && identity.is_gallery && !plan.steps.empty()) {
+    auto archive = archive_steps(spi, survey, identity, plan);
+    look_at_rows(spi, survey, archive, rows);
+    archive_first(plan, std::move(archive));
+  }
   add_digests(spi, plan.steps);
   return plan;
 }

@@ -18,6 +18,7 @@ inline constexpr Call repair_call{"immich_repair_migration_order"};
 inline constexpr Call check_call{"gallery_revert_check"};
 inline constexpr Call plan_call{"gallery_revert_plan"};
 inline constexpr Call losses_call{"gallery_revert_losses"};
+inline constexpr Call list_call{"gallery_archive_list"};
 inline constexpr Call status_call{"gallery_revert_status"};
 inline constexpr Call inventory_call{"immich_inventory"};
 inline constexpr Call advice_call{"immich_recovery_advice"};

@@ -33,6 +33,9 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
 Finding check_evidence(const Survey &survey, const Evidence &evidence);
 /// 6: nothing in the schemas that Immich's functions search can be run in place of what they mean.
 Finding check_shadows(const Survey &survey);
+/// 6: the archive that is asked for can be written: there is none yet and the owner may make it, or it is one. Where
+/// none is asked for, whether there is one that may be read.
+Finding check_archive(const backend::Spi &spi, const Survey &survey);
 /// 7: every file path is on disk.
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
 /// 8: no other client is connected to this database.

@@ -5,6 +5,7 @@
 #include "readiness/checks.hpp"
 #include "rules/rule.hpp"
 #include "rules/rules.hpp"
+#include "settings.hpp"
 
 namespace gallery {
 
@@ -54,6 +55,8 @@ Situation look(const backend::Spi &spi, Rows rows) {
   auto found = find_objects(spi, now.survey, now.identity, is_read_by_rules);
   enforce(check_ownership(now.survey, found));
   enforce(check_evidence(now.survey, found));
+  if (now.identity.is_gallery && settings::archives())
+    enforce(check_archive(spi, now.survey));
   now.plan = plan_for(spi, now.survey, now.identity, std::move(found), rows);
   return now;
 }

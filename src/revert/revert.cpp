@@ -3,6 +3,7 @@
 
 #include "backend/guard.hpp"
 #include "backend/locks.hpp"
+#include "backend/subtransaction.hpp"
 #include "backend/write_watch.hpp"
 #include "database/session.hpp"
 #include "plan/own_drift.hpp"
@@ -10,6 +11,8 @@
 #include "readiness/situation.hpp"
 #include "run/table_locks.hpp"
 #include "run/verify.hpp"
+
+#include <algorithm>
 
 namespace gallery {
 
@@ -91,15 +94,44 @@ Situation look_again(const backend::Spi &spi, Locks &locks, const FirstLook &fir
   return now;
 }
 
+/// Writes the archive before the locks, which takes longer than all that comes after: whoever uses the database then is
+/// not kept waiting. It counts if nobody has written anything from the first look until the locks are had; otherwise it
+/// is undone with the savepoint, and its steps run with the others.
+void archive_early(const backend::Spi &spi, FirstLook &first, std::optional<backend::Savepoint> &savepoint,
+                   const Call &call) {
+  auto &plan = first.now.plan;
+  if (!std::any_of(plan.steps.begin(), plan.steps.end(), [](const Step &step) { return step.phase == "archive"; }) ||
+      !first.watch.nobody_wrote())
+    return;
+  // Of two reverts, the second would wait for the first one's schema and hold what the first one wants.
+  if (spi.query("SELECT pg_try_advisory_xact_lock(hashtext('" + std::string(archive_schema) + "'))").at(0)[0] != "t")
+    return;
+  savepoint.emplace();
+  Careful const careful(spi);
+  write_archive(spi, first.now.survey, plan, call);
+}
+
 /// From the locks to the proof: looks again under the locks unless nobody wrote anything meanwhile, runs the steps,
 /// verifies. Throws where anything is not as it must be.
 Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   backend::Spi const spi;
-  locks.take(spi, first.now.survey, first.now.plan);
-  auto const locked_since = backend::clock_milliseconds();
   Outcome outcome;
   Before before;
+  before.counters = read_counters(spi, first.now.survey.schema());
+  std::optional<backend::Savepoint> archive;
+  archive_early(spi, first, archive, call);
+  locks.take(spi, first.now.survey, first.now.plan);
+  auto locked_since = backend::clock_milliseconds();
   bool const unchanged = first.watch.nobody_wrote();
+  if (archive && unchanged) {
+    archive->keep();
+  } else if (archive) {
+    archive.reset();
+    locks.forget();
+    locks.take(spi, first.now.survey, first.now.plan);
+    locked_since = backend::clock_milliseconds();
+    before.counters = read_counters(spi, first.now.survey.schema());
+  }
   outcome.done = unchanged ? std::move(first.now) : look_again(spi, locks, first);
   auto &now = outcome.done;
   if (now.plan.steps.empty())
@@ -123,7 +155,6 @@ Outcome carry_out(FirstLook first, Locks &locks, const Call &call) {
   enforce_blocked(check_keys(spi, now.survey, broken));
   outcome.losses = unchanged || !now.identity.is_gallery ? std::move(first.losses) : losses_of(spi, now);
   before.migrations = now.identity.native_migrations;
-  before.counters = read_counters(spi, now.survey.schema());
   before.files = read_files(spi, now.survey.schema());
   auto const orphans = execute(spi, now.survey, now.plan, broken, call);
   auto const executed = backend::clock_milliseconds();
@@ -173,8 +204,11 @@ void report_done(const Outcome &outcome) {
     tables += object.fact->kind == manifest::Kind::Table ? 1 : 0;
   std::int64_t restored = 0;
   std::int64_t added = 0;
+  std::int64_t archived = 0;
   for (const auto &step : now.plan.steps)
-    if (step.phase == "restore" && !step.auxiliary)
+    if (step.saves)
+      archived += step.rows.value_or(0);
+    else if (step.phase == "restore" && !step.auxiliary)
       restored += step.rows.value_or(0);
     else if (step.phase == "keep")
       added += step.rows.value_or(0);
@@ -193,6 +227,11 @@ void report_done(const Outcome &outcome) {
       detail + (detail.empty() ? "" : "\n") + "The locks were held for " + seconds_text(outcome.locked_milliseconds) +
           ", the proof took " + seconds_text(outcome.proof_milliseconds) +
           " of it. Digest of the plan: " + now.plan.steps.back().digest + '.');
+  if (archived > 0)
+    backend::report(NOTICE,
+                    "schema \"" + std::string(archive_schema) + "\" has what was removed or overwritten: " +
+                        std::to_string(archived) + (archived == 1 ? " row" : " rows"),
+                    "", "SELECT * FROM gallery_archive_list(); Nothing needs it: DROP SCHEMA gallery_archive CASCADE;");
   for (const auto &remark : now.plan.remarks)
     backend::report(WARNING, remark.message, remark.detail);
   backend::report(NOTICE, "pin the image tag: IMMICH_VERSION=" + std::string(now.target->tag));

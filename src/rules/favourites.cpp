@@ -49,6 +49,7 @@ void work(const Context &db, Outcome &phase) {
   auto const each = "(SELECT DISTINCT d.\"assetId\", d.\"userId\" FROM " + db.t("asset_favorite") + " d) f";
   phase.steps.push_back(update(db, "asset", "a", "\"isFavorite\" = true", each, by_owner + (column ? unmarked : ""),
                                "favourites, from \"asset_favorite\""));
+  phase.steps.back().overwrites = column;
   if (!column) // the condition cannot name what is not there yet
     phase.steps.back().unsettled += unmarked;
   if (!column)

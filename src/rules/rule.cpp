@@ -11,7 +11,7 @@ using manifest::Kind;
 namespace {
 
 Step change_rows(const std::string &table, Change change, const std::string &statement, const std::string &matching,
-                 const std::string &reason) {
+                 const std::string &row, const std::string &reason) {
   Step step;
   step.kind = "rows";
   step.object = table;
@@ -19,6 +19,7 @@ Step change_rows(const std::string &table, Change change, const std::string &sta
   step.table = table;
   step.change = change;
   step.matching = matching;
+  step.row = row;
   step.statement = statement;
   return step;
 }
@@ -45,7 +46,7 @@ bool Context::has_gallery(std::string_view table, std::initializer_list<const ch
 Step remove(const Context &db, const std::string &table, const std::string &alias, const std::string &condition,
             const std::string &reason) {
   auto const matching = "FROM " + db.t(table) + ' ' + alias + " WHERE " + condition;
-  return change_rows(table, Change::remove, "DELETE " + matching, matching, reason);
+  return change_rows(table, Change::remove, "DELETE " + matching, matching, alias, reason);
 }
 
 Step update(const Context &db, const std::string &table, const std::string &alias, const std::string &assignments,
@@ -55,7 +56,7 @@ Step update(const Context &db, const std::string &table, const std::string &alia
   auto step =
       change_rows(table, Change::update,
                   "UPDATE " + target + " SET " + assignments + (others.empty() ? "" : " FROM " + others) + where,
-                  "FROM " + target + (others.empty() ? "" : ", " + others) + where, reason);
+                  "FROM " + target + (others.empty() ? "" : ", " + others) + where, alias, reason);
   step.unsettled = step.matching;
   return step;
 }
@@ -70,7 +71,7 @@ void require_type(const Context &db, const std::string &table, const std::string
 Step insert(const Context &db, const std::string &table, const std::string &columns, const std::string &query,
             const std::string &reason) {
   return change_rows(table, Change::insert, "INSERT INTO " + db.t(table) + " (" + columns + ") " + query,
-                     "FROM (" + query + ") r", reason);
+                     "FROM (" + query + ") r", "r", reason);
 }
 
 SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {

@@ -29,7 +29,7 @@ struct SideEffect {
 };
 
 struct Step {
-  std::string phase;  // triggers, drop, restore, clean, keep, settings, columns, ledger
+  std::string phase;  // archive, triggers, drop, restore, clean, keep, settings, columns, ledger
   std::string kind;   // what the object is: rows, table, column, index, ...
   std::string object; // as a user would name it
   std::string reason;
@@ -38,16 +38,24 @@ struct Step {
   std::string digest;  // of this step and all before it
 
   bool told = false;      // a loss says what its rows are to who owns them
+  bool done = false;      // has run
   bool auxiliary = false; // only there for the row steps of its phase: left out with them
 
   // Of a step that changes rows:
   std::string table; // whose rows, or empty
   Change change = Change::update;
-  std::string matching;  // FROM ... [WHERE ...] of the rows it will change
-  std::string unsettled; // of an update: FROM ... [WHERE ...] of rows that it leaves none of
+  std::string matching;   // FROM ... [WHERE ...] of the rows it will change
+  std::string row;        // what `matching` calls such a row
+  bool overwrites = true; // false of an update that only fills a column which a step before it adds
+  std::string unsettled;  // of an update: FROM ... [WHERE ...] of rows that it leaves none of
   std::vector<SideEffect> side_effects;
 
   std::vector<std::string> dropped; // tables that go with all of their rows
+  std::vector<std::string> columns; // of table `object`, that go with their values
+  // Of a step that writes rows down: whose, and what becomes of them.
+  std::optional<std::size_t> saves; // which other step takes them away
+  std::string saved_table;
+  Change saved_for = Change::remove;
   // How many rows: announced in a dry run, counted in a run. A run does not count what goes with a table.
   std::optional<std::int64_t> rows;
 };

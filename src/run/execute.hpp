@@ -21,12 +21,15 @@ struct Orphans {
   std::map<std::string, std::int64_t> rows;
 };
 
-/// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
-/// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
-/// not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where something
-/// meddles, and behind the `broken` keys.
+/// Runs the steps in order, but those that are done; sets each step's `rows` to how many it changed. Triggers find what
+/// they need (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something
+/// that is not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where
+/// something meddles, and behind the `broken` keys.
 Orphans execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
                 const Call &call);
+
+/// Runs the steps that write the archive, which execute() then leaves out. What they read must not change any more.
+void write_archive(const backend::Spi &spi, const Survey &survey, Plan &plan, const Call &call);
 
 /// Throws 55000 where rows point to nothing now, in a database as `survey` has it, that did not before.
 void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orphans &before, const Call &call);

@@ -21,6 +21,9 @@ public:
   /// Returns whether there was anything to take.
   bool take(const backend::Spi &spi, const Survey &survey, const Plan &plan);
 
+  /// The locks are gone with a subtransaction in which they were taken.
+  void forget() { held_.clear(); }
+
 private:
   Call call_;
   std::int64_t left_; // milliseconds

@@ -16,6 +16,7 @@ my $module = root() . '/build/test_faults.so';
 my $preload = root() . '/build/test_preload.so';
 my $full = PostgreSQL::Test::Utils::tempdir() . '/full';
 my $script = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
+our $settings = ''; # of the reverts
 my $node;
 
 # The server, and only it, gets the library that makes allocations and writes fail.
@@ -47,7 +48,7 @@ BEGIN
   FOR r IN SELECT c.oid::regclass AS t FROM pg_class c WHERE c.relkind = 'r' AND (c.relnamespace = 'public'::regnamespace
       OR c.oid IN ('pg_class'::regclass, 'pg_attribute'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_trigger'::regclass,
         'pg_constraint'::regclass, 'pg_index'::regclass, 'pg_attrdef'::regclass, 'pg_depend'::regclass, 'pg_description'::regclass,
-        'pg_db_role_setting'::regclass, 'pg_authid'::regclass)) LOOP
+        'pg_db_role_setting'::regclass, 'pg_authid'::regclass, 'pg_namespace'::regclass)) LOOP
     EXECUTE format('SELECT coalesce(sum(hashtextextended(tableoid || ctid::text || xmin::text, 0)::numeric), 0) FROM %s', r.t) INTO part;
     total := total + part;
   END LOOP;
@@ -66,12 +67,21 @@ my $fingerprint = $node->safe_psql('photos', 'SELECT test.fingerprint()');
 sub unchanged { return state_of($node, 'photos') eq $before }
 
 # The next try, undone so that the database serves again.
-sub succeeds { return (revert($node, 'photos', before => 'BEGIN;', after => 'ROLLBACK;'))[1] eq 'v2.7.5' }
+sub succeeds { return (revert($node, 'photos', before => "$settings BEGIN;", after => 'ROLLBACK;'))[1] eq 'v2.7.5' }
 
 # The points of a revert, each as [number, depth, what, text].
-my (undef, undef, $shown) = revert($node, 'photos', before => q{BEGIN; \\o /dev/null
+sub points_of
+{
+	my (undef, undef, $shown) = revert($node, 'photos', before => qq{$settings BEGIN; \\o /dev/null
 SELECT test.fault('show', 0);}, after => 'ROLLBACK;');
-my @points = map { /NOTICE:  00000: point (\d+), depth (\d+), (\w+): (.*)/ ? [ $1, $2, $3, $4 ] : () } split /\n/, $shown;
+	return map { /NOTICE:  00000: point (\d+), depth (\d+), (\w+): (.*)/ ? [ $1, $2, $3, $4 ] : () } split /\n/, $shown;
+}
+sub archive_points
+{
+	local $settings = 'SET gallery.revert_archive = on;';
+	return grep { $_->[1] == 1 && $_->[3] =~ /gallery_archive/ && $_->[3] =~ /^(CREATE|COMMENT|INSERT)/ } points_of();
+}
+my @points = points_of();
 my @boundaries = grep { $_->[1] <= 1 } @points;
 my @steps = grep { $_->[1] == 1 && $_->[3] =~ /^(DROP|ALTER|DELETE|UPDATE)/ } @points;
 my @inside = grep { $_->[1] > 1 } @points;
@@ -98,7 +108,7 @@ sub many
 	while (my @batch = splice @numbers, 0, 50)
 	{
 		my ($begin, $end) = $transaction ? ('BEGIN;', 'ROLLBACK;') : ('', '');
-		my $script = token() . "\n\\set ON_ERROR_STOP 0\n";
+		my $script = token() . "$settings\n\\set ON_ERROR_STOP 0\n";
 		$script .= 'SELECT FROM ' . $arm->($_) . ";\n$begin\nSELECT gallery_revert();\n"
 		  . "\\set code :SQLSTATE\n\\set text :LAST_ERROR_MESSAGE\n$end\n"
 		  . "SELECT concat_ws('|', $_, :'code', test.fingerprint(), test.session(), :'text');\n" foreach @batch;
@@ -154,7 +164,7 @@ my @some = $all ? @steps : @steps[ grep { $_ % 2 == 0 } 0 .. $#steps ];
 sub hit
 {
 	my ($action, $number, %option) = @_;
-	return revert($node, 'photos', before => "SELECT test.fault('$action', $number);", %option);
+	return revert($node, 'photos', before => "$settings SELECT test.fault('$action', $number);", %option);
 }
 
 sub wait_for_server
@@ -288,6 +298,42 @@ sub crash
 	is(state_of($node, 'big') eq $big, 1, 'everything is as before');
 	is((revert($node, 'big', before => 'BEGIN;', after => 'ROLLBACK;'))[1], 'v2.7.5', 'with room again the next try succeeds');
 	$node->safe_psql('postgres', 'DROP DATABASE big');
+}
+
+# The same with an archive, which is written before the locks: nothing of it is left, wherever its steps are hit.
+{
+	my @archive = archive_points();
+	local $settings = 'SET gallery.revert_archive = on;';
+	cmp_ok(scalar @archive, '>=', 30, @archive . ' boundaries of steps of the archive');
+	for my $fault ([ error => '58030', 'injected fault' ], [ cancel => '57014', 'canceling statement due to user request' ])
+	{
+		my ($action, $code, $message) = @$fault;
+		my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, map { $_->[0] } @archive);
+		push @wrong, map { "point $_->[0]: SQLSTATE $_->[1] $_->[2]" } grep { $_->[1] ne $code || $_->[2] ne $message } @$hit;
+		is(join("\n", @wrong), '', "$action at " . @$hit . ' points of the archive: everything as before, the next try succeeds');
+	}
+	my (undef, $counted) = revert($node, 'photos', before => "$settings \\o /dev/null\nSELECT test.allocations(-1);\nBEGIN;",
+		after => "ROLLBACK;\n\\o\nSELECT test.allocations(0);");
+	my $stride = int($counted / 60);
+	my ($hit, @wrong) = many(sub { "test.allocations($_[0])" }, 1, map { 1 + $_ * $stride } 0 .. int(($counted - 1) / $stride));
+	push @wrong, map { "allocation $_->[0]: SQLSTATE $_->[1] $_->[2]" }
+		grep { $_->[1] !~ /^(53200|22021|22023|00000)$/ && $_->[2] !~ /^could not compute MD5 hash: / } @$hit;
+	is(join("\n", @wrong), '', 'no memory at ' . @$hit . ' allocations with an archive: a clean error, everything as before, the next try succeeds');
+
+	@wrong = ();
+	for my $number (map { $archive[$_][0] } grep { $_ % 12 == 6 } 0 .. $#archive)
+	{
+		my $log = -s $node->logfile;
+		my ($status) = hit('kill', $number);
+		push @wrong, "point $number: status $status" if $status != 2;
+		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $log);
+		push @wrong, "no server after $number" if !wait_for_server();
+		push @wrong, "state after $number" if !unchanged();
+	}
+	push @wrong, 'status of the stop' if crash($archive[ @archive / 2 ][0]) != 2;
+	push @wrong, 'state after the stop' if !unchanged();
+	push @wrong, 'next try' if !succeeds();
+	is(join("\n", @wrong), '', 'SIGKILL and immediate stop within the archive: everything as before, the next try succeeds');
 }
 
 # A committed revert stays, whatever happens then.

@@ -49,6 +49,8 @@ my @calls = (
 	[ check => 'SELECT * FROM gallery_revert_check();' ],
 	[ plan => 'SELECT * FROM gallery_revert_plan();' ],
 	[ losses => 'SELECT * FROM gallery_revert_losses();' ],
+	[ archive => 'SELECT * FROM gallery_archive_list();' ],
+	[ 'revert with an archive' => 'SET LOCAL gallery.revert_archive = on; SELECT gallery_revert();' ],
 	[ manifest => 'SELECT * FROM gallery_revert_manifest();' ],
 	[ inventory => 'SELECT * FROM immich_inventory();' ],
 	[ advice => 'SELECT * FROM immich_recovery_advice();' ],
@@ -77,7 +79,7 @@ sub plant
 	my $author = $option{as};
 	gallery($node, $database, @{ $base{ $option{base} } });
 	my $owner = $option{owner} // 'immich';
-	my $to_immich = $owner eq 'immich' ? "ALTER SCHEMA public OWNER TO immich; " . owned_by('immich') : '';
+	my $to_immich = $owner eq 'immich' ? "GRANT CREATE ON DATABASE $database TO immich; ALTER SCHEMA public OWNER TO immich; " . owned_by('immich') : '';
 	$node->safe_psql($database, "$trap GRANT CREATE ON SCHEMA public TO mallory;" . $to_immich
 		  . ($option{before} // ''));
 	my ($rc, undef, $err) = $node->psql($database, $sql, connstr => $node->connstr($database) . " user=$author", on_error_stop => 1);
@@ -210,6 +212,20 @@ foreach my $owner ('immich', 'superuser')
 		  . 'CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.evil_equal);'
 		  . 'CREATE OPERATOR public.|| (LEFTARG = name, RIGHTARG = name, FUNCTION = public.evil_concat);',
 		%as, base => $_) foreach ('Immich', 'Gallery v4.57', 'Gallery v5.9');
+	# Where a revert writes what it removes, and what reads that.
+	my $archive = 'CREATE SCHEMA gallery_archive; CREATE TABLE gallery_archive.rows (run integer, step integer, table_name text, change text,'
+	  . ' key jsonb, content jsonb, why text); CREATE TABLE gallery_archive.facts (run integer, kind text, name text, value jsonb);';
+	my $name_of = evil('mallory', 'evil', 'text', 'text', 'RETURN $1;');
+	foreach my $case (
+		[ 'an index', 'CREATE INDEX ON gallery_archive.rows ((public.evil(why)));' ],
+		[ 'a default', "ALTER TABLE gallery_archive.rows ALTER why SET DEFAULT public.evil('x');" ],
+		[ 'a view', 'ALTER TABLE gallery_archive.facts RENAME TO f; CREATE VIEW gallery_archive.facts AS SELECT run, kind, public.evil(name) AS name,'
+			  . ' value FROM gallery_archive.f;' ])
+	{
+		plant("an archive with $case->[0]", "$name_of $archive INSERT INTO gallery_archive.facts VALUES (1, 'run', 'at', '1'); $case->[1]", %as,
+			base => $_, before => q(DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO mallory', current_database()); END $$;))
+		  foreach ('Immich', 'Gallery v4.57');
+	}
 	plant('a second ledger in a schema of his own', 'CREATE SCHEMA evil; CREATE TABLE evil.kysely_migrations (name text, "timestamp" text);'
 		  . evil('mallory', 'evil', 'text', 'int', 'RETURN 1;') . 'CREATE INDEX ON evil.kysely_migrations (name) WHERE public.evil(\'x\') = 1;',
 		%as, base => $_, before => 'GRANT CREATE ON DATABASE :"DBNAME" TO mallory;') foreach ('Immich', 'Gallery v5.9');
