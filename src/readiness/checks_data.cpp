@@ -38,7 +38,22 @@ std::string text(const backend::Field &field) {
   return field.value_or(std::string());
 }
 
+/// FROM ... WHERE ... of the files that are not on disk.
+std::string off_disk(const Survey &survey, const PathColumn &path) {
+  auto const column = identifier(path.column);
+  return "FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " + column +
+         " NOT LIKE '/%'";
+}
+
 } // namespace
+
+std::vector<std::pair<std::string, std::string>> off_disk(const Survey &survey) {
+  std::vector<std::pair<std::string, std::string>> sources;
+  for (const auto &path : path_columns)
+    if (survey.has_column(path.table, path.column))
+      sources.emplace_back(path.label, off_disk(survey, path));
+  return sources;
+}
 
 Finding check_paths(const backend::Spi &spi, const Survey &survey) {
   std::vector<std::string> lines;
@@ -47,8 +62,7 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey) {
     if (!survey.has_column(path.table, path.column))
       continue;
     auto const column = identifier(path.column);
-    auto const source = " FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " +
-                        column + " NOT LIKE '/%'";
+    auto const source = ' ' + off_disk(survey, path);
     auto const row =
         spi.query("SELECT count(*), coalesce(bool_or(" + column + " ~ " + literal(s3_key) + "), false)" + source).at(0);
     if (row[0] == "0")

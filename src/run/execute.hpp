@@ -11,11 +11,20 @@ namespace gallery {
 /// their schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
+/// What is said last where everything is done.
+inline constexpr const char *completion =
+    "revert-to-immich: cleanup finished. Switch your image to ghcr.io/immich-app/immich-server and start the stack.";
+
 /// Keys, and how many rows point to nothing by each that has such, by "table.key".
 struct Orphans {
   std::vector<ForeignKey> keys;
   std::map<std::string, std::int64_t> rows;
 };
+
+/// The tables where a step could change fewer rows than it names without an error, because something that is not
+/// Immich's decides row by row: a rule, a trigger that runs before, a child table with its own. Everywhere else the
+/// server changes every row that matches or fails, so nothing needs to be looked up again.
+std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey);
 
 /// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
 /// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
@@ -29,5 +38,7 @@ void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orp
 
 /// What this transaction has changed so far, from the server's own statistics.
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema);
+/// The same as a question: name, inserted, updated, deleted.
+std::string counters_sql(const std::string &schema);
 
 } // namespace gallery

@@ -1,0 +1,112 @@
+// Looks, checks and rehearses in the copy, then fills in the parts of the script.
+#include "answers/script.hpp"
+
+#include "answers/script_draft.hpp"
+#include "answers/script_parts.hpp"
+#include "backend/guard.hpp"
+#include "database/session.hpp"
+#include "plan/own_drift.hpp"
+#include "readiness/checks.hpp"
+#include "run/rehearsal.hpp"
+#include "run/table_locks.hpp"
+
+#include <algorithm>
+
+namespace gallery {
+
+namespace {
+
+std::vector<backend::Field> ask(const backend::Spi &spi, const Plan &plan) {
+  std::vector<backend::Field> answers;
+  for (const auto &premise : plan.premises)
+    answers.push_back(spi.query("SELECT (" + premise.query + ")::pg_catalog.text").at(0)[0]);
+  return answers;
+}
+
+Draft make_draft(const backend::Spi &spi) {
+  auto const reviewed = look(spi);
+  const auto &survey = reviewed.survey;
+  if (!reviewed.identity.is_gallery)
+    throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                           "nothing to revert: this is an Immich database, as of Immich " + range_of(reviewed.identity),
+                           "", "Restore a dump of the Gallery database, and call the function there.");
+  enforce(check_strangers(survey, reviewed.plan.strangers));
+  enforce(check_plan(reviewed.plan));
+  enforce(check_shadows(survey));
+  enforce(check_paths(spi, survey));
+  enforce(check_dependents(spi, survey, reviewed.plan));
+  enforce(check_publications(spi, survey, reviewed.plan));
+  Draft draft;
+  draft.digest = reviewed.plan.steps.back().digest;
+  draft.losses = losses_of(spi, reviewed);
+  draft.now = look(spi, Rows::unasked);
+  // Roles are the cluster's: the script looks for itself.
+  std::erase_if(draft.now.plan.steps, [](const Step &step) { return step.kind == "role"; });
+  auto const drift = own_drift(spi, survey, draft.now.identity, draft.now.plan).drift;
+  enforce_blocked(check_unrecorded(draft.now.identity, drift));
+  enforce(check_keys(spi, survey, broken_keys(survey, draft.now.plan, drift)));
+  if (survey.has_column("migration_overrides", "name"))
+    draft.now.plan.premises.push_back(
+        {"rows of migration_overrides",
+         "SELECT string_agg(o.name::text, ' ' ORDER BY o.name::text COLLATE \"C\") FROM " +
+             backend::qualified(survey.schema(), "migration_overrides") + " o"});
+  draft.answers = ask(spi, draft.now.plan);
+  draft.rehearsal = rehearse(spi, draft.now, drift, script_call);
+  return draft;
+}
+
+std::string heading(const Draft &draft) {
+  const auto &now = draft.now;
+  std::string losses;
+  for (const auto &loss : draft.losses)
+    losses += "\n  " + std::to_string(loss.count) + ' ' + loss.what + ": " + loss.instead;
+  std::string remarks;
+  for (const auto &remark : now.plan.remarks)
+    remarks += "\n  " + remark.message + ". " + remark.detail;
+  return comment(
+      "Takes a Gallery database (" +
+      (now.identity.gallery_release.empty() ? std::string("release not known") : now.identity.gallery_release) +
+      ") back to Immich " + std::string(now.target->tag) + ", by psql alone.\n\n" +
+      "Made by gallery_revert_script() of gallery_revert " GALLERY_REVERT_VERSION " on a copy of that database,"
+      " where all of it was run and\nproven. Stop Gallery, make a dump, then run this as the role that Immich "
+      "uses:\n\n  psql -X -d immich -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -f revert.sql\n\n"
+      "It is one transaction: where something is not as it was on the copy, it stops and nothing has changed."
+      " Digest of the plan\nthere: " +
+      draft.digest + ".\n\nLost or changed, by the rows of the copy:" + (losses.empty() ? " nothing" : losses) +
+      (remarks.empty() ? "" : "\n\nNot done, or to look at:" + remarks));
+}
+
+/// One that nothing in the script can end.
+std::string dollar_quote(const std::string &steps, const Places &places) {
+  std::string quote = "$gallery_revert$";
+  auto const is_in_it = [&] {
+    return steps.find(quote) != std::string::npos || std::any_of(places.begin(), places.end(), [&](const auto &place) {
+             return place.second.find(quote) != std::string::npos;
+           });
+  };
+  for (int i = 1; is_in_it(); ++i)
+    quote = "$gallery_revert_" + std::to_string(i) + '$';
+  return quote;
+}
+
+} // namespace
+
+std::string write_script() {
+  enforce(check_transaction(script_call));
+  backend::Spi const spi;
+  Locks(script_call).wait_to_read(spi);
+  Careful const careful(spi);
+  auto const draft = make_draft(spi);
+  auto const steps = write_steps(draft);
+  auto places = places_of(spi, draft);
+  places.emplace_back("@quote@", dollar_quote(steps, places));
+  std::string script = heading(draft);
+  for (const char *part : {script_parts::opening, script_parts::functions, script_parts::locking, script_parts::rows})
+    script += fill(part, places);
+  script += steps;
+  for (const char *part : {script_parts::proof, script_parts::closing})
+    script += fill(part, places);
+  return script;
+}
+
+} // namespace gallery
