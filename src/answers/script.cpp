@@ -55,6 +55,13 @@ Draft make_draft(const backend::Spi &spi) {
   return draft;
 }
 
+/// The text with its further lines moved to the right as well.
+std::string indented(std::string text) {
+  for (auto at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
+    text.insert(at + 1, "    ");
+  return text;
+}
+
 std::string heading(const Draft &draft) {
   const auto &now = draft.now;
   std::string losses;
@@ -62,7 +69,7 @@ std::string heading(const Draft &draft) {
     losses += "\n  " + std::to_string(loss.count) + ' ' + loss.what + ": " + loss.instead;
   std::string remarks;
   for (const auto &remark : now.plan.remarks)
-    remarks += "\n  " + remark.message + ". " + remark.detail;
+    remarks += "\n  " + remark.message + ".\n    " + indented(remark.detail);
   return comment(
       "Takes a Gallery database (" +
       (now.identity.gallery_release.empty() ? std::string("release not known") : now.identity.gallery_release) +

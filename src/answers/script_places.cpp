@@ -46,7 +46,8 @@ std::string comment(const std::string &text, const std::string &indent) {
   std::string result;
   for (std::size_t start = 0; start <= text.size();) {
     auto const end = std::min(text.find('\n', start), text.size());
-    result += indent + "-- " + list_lines({text.substr(start, end - start)}) + '\n';
+    auto const line = list_lines({text.substr(start, end - start)});
+    result += indent + "--" + (line.empty() ? "" : " ") + line + '\n';
     start = end + 1;
   }
   return result;

@@ -53,7 +53,7 @@ sub run_script
 	return ($status, $out, $err);
 }
 
-# A dump as lines, without what follows the clock or chance: "updatedAt" and "updateId" everywhere, "id" and "deletedAt" of audit tables.
+# A dump as lines, without what follows the clock or chance: "updatedAt", "updateId" and "createId" everywhere, "id" and "deletedAt" of audit tables.
 # The rows of a table stand in the order of their text.
 sub comparable
 {
@@ -73,7 +73,7 @@ sub comparable
 			my @columns = split /, /, $columns;
 			$inside = 1;
 			@rows = ();
-			@masked = grep { $columns[$_] =~ /^"(?:updatedAt|updateId)"$/ || $audit && $columns[$_] =~ /^(?:id|"deletedAt")$/ } 0 .. $#columns;
+			@masked = grep { $columns[$_] =~ /^"(?:updatedAt|updateId|createId)"$/ || $audit && $columns[$_] =~ /^(?:id|"deletedAt")$/ } 0 .. $#columns;
 		}
 		elsif ($line eq '\.')
 		{

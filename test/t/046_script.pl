@@ -44,7 +44,7 @@ foreach my $i (0 .. $#generations)
 foreach my $seed ($first .. $first + $random - 1)
 {
 	my $fixture = make_case($seed);
-	push @cases, { name => describe($seed, $fixture), fixture => $fixture, settings => $seed % 3 ? [] : \@keep };
+	push @cases, { name => describe($seed, $fixture), fixture => $fixture, settings => $seed % 3 ? [] : \@keep, random => 1 };
 }
 
 my $node = Twin::start_node('script');
@@ -62,18 +62,23 @@ sub compare
 	copy_of($node, $real, $copy);
 	$worker->run($copy, $case->{copy}) if $case->{copy};
 	my ($file, $refusal, $made) = make_script($node, $copy, @{ $case->{settings} });
-	my @found = $made ? () : "not made: $refusal";
-	my $messages = '';
+	my (undef, $wanted) = $worker->psql($twin, join ";\n", 'CREATE EXTENSION gallery_revert', @{ $case->{settings} },
+		token() . 'SELECT gallery_revert()', 'DROP EXTENSION gallery_revert', '');
+	my @found;
 	if ($made)
 	{
-		my (undef, $wanted) = $worker->psql($twin, join ";\n", 'CREATE EXTENSION gallery_revert', @{ $case->{settings} },
-			token() . 'SELECT gallery_revert()', 'DROP EXTENSION gallery_revert', '');
-		(my $status, undef, $messages) = run_script($node, $real, $file, user => $case->{user});
+		my ($status, undef, $messages) = run_script($node, $real, $file, user => $case->{user});
 		push @found, "failed with $status: $messages" if $status;
 		push @found, @{ differences(comparable($node, $real), comparable($node, $twin)) };
 		my ($pin) = $wanted =~ /pin the image tag: (\S+)/;
 		push @found, 'another tag' if !defined $pin || index($messages, "pin the image tag: $pin\n") < 0;
 		push @found, 'no end' if $messages !~ /^NOTICE:  revert-to-immich: cleanup finished\. .*\n\z/m;
+	}
+	else
+	{
+		# Some random databases cannot be reverted with everything kept; then there is no script, for the same reason.
+		my ($reason) = $wanted =~ /ERROR:  (.*)/;
+		push @found, "not made: $refusal" if !$case->{random} || !defined $reason || $refusal !~ /^ERROR:  \Q$reason\E$/m;
 	}
 	$worker->run('postgres', "DROP DATABASE $_;") foreach $real, $copy, $twin;
 	unlink $file;
@@ -86,6 +91,7 @@ foreach my $case (@cases)
 {
 	my $differences = shift @results;
 	is_deeply($differences, [], $case->{name});
+	note($_) foreach @$differences;
 	$failed++ if @$differences;
 }
 note(@cases - $failed . ' of ' . @cases . ' scripts end as gallery_revert() does');
