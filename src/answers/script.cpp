@@ -83,17 +83,26 @@ std::string heading(const Draft &draft) {
       (remarks.empty() ? "" : "\n\nNot done, or to look at:" + remarks));
 }
 
-/// One that nothing in the script can end.
-std::string dollar_quote(const std::string &steps, const Places &places) {
-  std::string quote = "$gallery_revert$";
-  auto const is_in_it = [&] {
-    return steps.find(quote) != std::string::npos || std::any_of(places.begin(), places.end(), [&](const auto &place) {
-             return place.second.find(quote) != std::string::npos;
-           });
-  };
-  for (int i = 1; is_in_it(); ++i)
-    quote = "$gallery_revert_" + std::to_string(i) + '$';
-  return quote;
+/// The beginning of dollar quotes that nothing in the script can end.
+std::string quote_word(const Draft &draft, const Places &places) {
+  std::string word = "$gallery_revert_";
+  auto const has_it = [&](const std::string &text) { return text.find(word) != std::string::npos; };
+  while (std::any_of(places.begin(), places.end(), [&](const auto &place) { return has_it(place.second); }) ||
+         std::any_of(draft.now.plan.steps.begin(), draft.now.plan.steps.end(), [&](const Step &step) {
+           return has_it(step.statement) || has_it(step.matching) || has_it(step.unsettled) || has_it(step.reason);
+         }))
+    word += 'x';
+  return word;
+}
+
+/// Each block with quotes of its own: then whoever pastes a script from the middle of a block on gets errors for the
+/// rest of it, and the end of the block begins a text that never ends. With one quote for all, everything that stands
+/// between blocks would be text, and the steps within them statements.
+std::string number_quotes(std::string script, const std::string &quote, const std::string &word) {
+  int count = 0;
+  for (auto at = script.find(quote); at != std::string::npos; at = script.find(quote, at + 1), ++count)
+    script.replace(at, quote.size(), word + std::to_string(count / 2 + 1) + '$');
+  return script;
 }
 
 } // namespace
@@ -104,16 +113,17 @@ std::string write_script() {
   Locks(script_call).wait_to_read(spi);
   Careful const careful(spi);
   auto const draft = make_draft(spi);
-  auto const steps = write_steps(draft);
   auto places = places_of(spi, draft);
-  places.emplace_back("@quote@", dollar_quote(steps, places));
+  auto const word = quote_word(draft, places);
+  auto const quote = word + "block$";
+  places.emplace_back("@quote@", quote);
   std::string script = heading(draft);
   for (const char *part : {script_parts::opening, script_parts::functions, script_parts::locking, script_parts::rows})
     script += fill(part, places);
-  script += steps;
+  script += write_steps(draft, word + "step$");
   for (const char *part : {script_parts::proof, script_parts::closing})
     script += fill(part, places);
-  return script;
+  return number_quotes(std::move(script), quote, word);
 }
 
 } // namespace gallery

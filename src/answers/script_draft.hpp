@@ -18,8 +18,9 @@ struct Draft {
 /// Lines of a comment, whatever names are in them.
 std::string comment(const std::string &text, const std::string &indent = "");
 
-/// The steps as statements of the script's procedure, each with its reason.
-std::string write_steps(const Draft &draft);
+/// The steps as statements of the script's procedure, each with its reason; in dollar quotes, which nothing in a step
+/// ends.
+std::string write_steps(const Draft &draft, const std::string &quote);
 
 /// What goes into the places of the script's parts.
 Places places_of(const backend::Spi &spi, const Draft &draft);

@@ -32,8 +32,9 @@ SET LOCAL standard_conforming_strings = on;
 DO @quote@
 DECLARE
   gr_token text := coalesce(current_setting('gallery.revert_token', true), '');
-  gr_ledger record;
   gr_count bigint;
+  gr_home text;
+  gr_owner text;
 BEGIN
   IF pg_is_in_recovery() THEN
     RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE = 'this server is a standby and cannot be changed',
@@ -65,7 +66,7 @@ BEGIN
       DETAIL = 'The copy was on PostgreSQL @major@, and this is PostgreSQL ' || current_setting('server_version') || '.',
       HINT = 'Make the copy on a server of the same major version, and a new script on it.';
   END IF;
-  SELECT count(*) INTO gr_count FROM (@ledgers@) l;
+  gr_count := (SELECT count(*) FROM (@ledgers@) l);
   IF gr_count = 0 THEN
     RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = 'this database holds no Immich',
       HINT = 'Connect to the database that Immich uses; its default name is "immich" (psql -d immich).';
@@ -73,17 +74,16 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42P12', MESSAGE = 'this database holds more than one Immich',
       HINT = 'Move one of them to a database of its own, or drop the one that is not in use.';
   END IF;
-  SELECT l.schema::text AS home, l.owner::text AS owner, l.owner_oid INTO gr_ledger
-  FROM (@ledgers@) l(oid, schema, schema_oid, owner, owner_oid);
-  IF gr_ledger.home <> @schema@ THEN
+  SELECT l.schema::text, l.owner::text INTO gr_home, gr_owner FROM (@ledgers@) l(oid, schema, schema_oid, owner, owner_oid);
+  IF gr_home <> @schema@ THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'this database is not the one that the copy is of',
-      DETAIL = 'Immich is in schema "' || gr_ledger.home || '", and on the copy in schema "' || @schema@ || '".',
+      DETAIL = 'Immich is in schema "' || gr_home || '", and on the copy in schema "' || @schema@ || '".',
       HINT = 'Connect to the database that the copy is of, or make a copy of this one and a new script on it.';
-  ELSIF NOT pg_has_role(current_user, gr_ledger.owner_oid, CASE WHEN @major@ < 16 THEN 'MEMBER' ELSE 'SET' END) THEN
+  ELSIF NOT pg_has_role(current_user, gr_owner::name, CASE WHEN @major@ < 16 THEN 'MEMBER' ELSE 'SET' END) THEN
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = 'role "' || current_user || '" does not own this Immich and may not act as its owner',
-      DETAIL = 'table "kysely_migrations" belongs to "' || gr_ledger.owner || '"',
-      HINT = 'Connect as the role that Immich uses: psql -U ' || quote_ident(gr_ledger.owner);
+      DETAIL = 'table "kysely_migrations" belongs to "' || gr_owner || '"',
+      HINT = 'Connect as the role that Immich uses: psql -U ' || quote_ident(gr_owner);
   END IF;
 END @quote@;
 
@@ -111,36 +111,38 @@ CREATE FUNCTION pg_temp.gallery_revert_things(OUT thing text, OUT digest text) R
 -- Asked of the catalog alone, so that nobody's code runs: whose things are these, and are they what they were on the copy?
 CREATE PROCEDURE pg_temp.gallery_revert_look() LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS @quote@
 DECLARE
-  gr_home record;
   gr_lines text[];
+  gr_schema oid;
+  gr_owner oid;
+  gr_is_other boolean;
 BEGIN
-  SELECT h.* INTO gr_home FROM pg_temp.gallery_revert_home() h;
-  SELECT array_agg(u.line ORDER BY u.line) INTO gr_lines FROM (
+  SELECT h.schema_oid, h.owner_oid, h.is_other INTO gr_schema, gr_owner, gr_is_other FROM pg_temp.gallery_revert_home() h;
+  gr_lines := (SELECT array_agg(u.line ORDER BY u.line) FROM (
     SELECT DISTINCT ON (x.name::text) 'table "' || x.name::text || '" ' || x.reason AS line
     FROM ((@untrusted_1@) UNION ALL (@untrusted_2@) UNION ALL (@untrusted_3@)) x(name, reason)
-    WHERE x.name = ANY (@tables@::name[]) ORDER BY x.name::text, x.reason) u;
+    WHERE x.name = ANY (@tables@::name[]) ORDER BY x.name::text, x.reason) u);
   IF gr_lines IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'role "' || gr_home.owner || '" does not own what has to be changed',
+    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'role "' || pg_get_userbyid(gr_owner) || '" does not own what has to be changed',
       DETAIL = pg_temp.gallery_revert_lines(gr_lines),
       HINT = 'One role has to own all of it, and no code of others may hang on it. Look first at what each of these holds, who its'
         ' owner is and what hangs on it. What is not Immich''s or Gallery''s: drop it, or give it another name.';
   END IF;
-  SELECT array_agg(s.line ORDER BY s.line) INTO gr_lines FROM (@shadows@) s(line);
+  gr_lines := (SELECT array_agg(s.line ORDER BY s.line) FROM (@shadows@) s(line));
   IF gr_lines IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '42501',
       MESSAGE = 'functions or operators of other roles could run in place of the server''s or Immich''s',
       DETAIL = pg_temp.gallery_revert_lines(gr_lines),
       HINT = 'Immich''s own functions look in the schema where these are. Drop them, or move them: ALTER FUNCTION ... SET SCHEMA ...;';
-  ELSIF gr_home.is_other AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgdeferrable) THEN
+  ELSIF gr_is_other AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgdeferrable) THEN
     RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'checks that may wait for the commit would run with the rights of "'
         || session_user || '"',
-      HINT = 'Connect as the role that Immich uses: psql -U ' || quote_ident(gr_home.owner);
+      HINT = 'Connect as the role that Immich uses: psql -U ' || quote_ident(pg_get_userbyid(gr_owner));
   END IF;
-  SELECT array_agg(d.line ORDER BY d.line) INTO gr_lines FROM (
+  gr_lines := (SELECT array_agg(d.line ORDER BY d.line) FROM (
     SELECT coalesce(n.thing, w.thing) || CASE WHEN n.thing IS NULL THEN ' is missing' WHEN w.thing IS NULL THEN ' was not there'
       ELSE ' is not what it was' END AS line
     FROM pg_temp.gallery_revert_things() n FULL JOIN unnest(@things@, @digests@) w(thing, digest) ON w.thing = n.thing
-    WHERE n.digest IS DISTINCT FROM w.digest) d;
+    WHERE n.digest IS DISTINCT FROM w.digest) d);
   IF gr_lines IS NOT NULL AND NOT EXISTS (SELECT FROM pg_temp.gallery_revert_things() n
       FULL JOIN unnest(@things_after@, @digests_after@) w(thing, digest) ON w.thing = n.thing
       WHERE n.digest IS DISTINCT FROM w.digest) THEN

@@ -30,7 +30,7 @@ const char *name_of(Change change) {
 /// names? Rows can count as changed and yet be as they were.
 std::string check_rows(const Step &step) {
   auto const text = step.unsettled.empty() ? "    gr_left := 0;\n"
-                                           : "    SELECT pg_catalog.count(*) INTO gr_left " + step.unsettled + ";\n";
+                                           : "    gr_left := (SELECT pg_catalog.count(*) " + step.unsettled + ");\n";
   return text +
          "    IF gr_count <> gr_wanted OR gr_left <> 0::bigint THEN\n      RAISE EXCEPTION USING ERRCODE = '55000', "
          "MESSAGE = " +
@@ -53,7 +53,7 @@ std::string comment(const std::string &text, const std::string &indent) {
   return result;
 }
 
-std::string write_steps(const Draft &draft) {
+std::string write_steps(const Draft &draft, const std::string &quote) {
   const auto &steps = draft.now.plan.steps;
   std::string text;
   std::map<std::string, std::string> busy; // by phase: whether any of its row steps has rows
@@ -75,8 +75,8 @@ std::string write_steps(const Draft &draft) {
       text += "  IF " + condition + " THEN\n";
     bool const doubtful = draft.rehearsal.doubtful.contains(step.table);
     if (doubtful)
-      text += "    SELECT pg_catalog.count(*) INTO gr_wanted " + step.matching + ";\n";
-    text += (condition.empty() ? "  " : "    ") + step.statement + ";\n";
+      text += "    gr_wanted := (SELECT pg_catalog.count(*) " + step.matching + ");\n";
+    text += std::string(condition.empty() ? "  " : "    ") + "EXECUTE " + quote + step.statement + quote + ";\n";
     if (!step.table.empty())
       text += "    GET DIAGNOSTICS gr_count = ROW_COUNT;\n    gr_rows" + place + " := gr_count;\n";
     if (doubtful)
@@ -191,8 +191,8 @@ void place_questions(const Draft &draft, Places &places) {
     const auto &premise = plan.premises[i];
     const auto &answer = draft.answers[i];
     premises +=
-        "\n" + comment("Decided about the steps: " + premise.about + '.', "  ") + "  SELECT (" + premise.query +
-        ") INTO gr_answer;\n  IF gr_answer IS DISTINCT FROM " + (answer ? literal(*answer) : "NULL") +
+        "\n" + comment("Decided about the steps: " + premise.about + '.', "  ") + "  gr_answer := (" + premise.query +
+        ");\n  IF gr_answer IS DISTINCT FROM " + (answer ? literal(*answer) : "NULL") +
         "::text THEN\n    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'rows that decide about the steps are not "
         "what they were on the copy',\n      DETAIL = " +
         literal("They are of: " + premise.about + '.') +
@@ -238,10 +238,10 @@ void place_steps(const Draft &draft, Places &places) {
 
 /// Whose things these are, who is connected, who holds locks: the questions that the extension asks itself.
 void place_catalog_questions(const Draft &draft, Places &places) {
-  auto const untrusted = untrusted_sql("gr_home.schema_oid", "gr_home.owner_oid");
+  auto const untrusted = untrusted_sql("gr_schema", "gr_owner");
   for (std::size_t i = 0; i < untrusted.size(); ++i)
     places.emplace_back("@untrusted_" + std::to_string(i + 1) + '@', untrusted.at(i));
-  places.emplace_back("@shadows@", shadows_sql(draft.now.survey.search_path, "gr_home.owner_oid"));
+  places.emplace_back("@shadows@", shadows_sql(draft.now.survey.search_path, "gr_owner"));
   places.emplace_back("@ledgers@", ledgers_sql(draft.now.survey.ledger.table));
   places.emplace_back("@clients@", other_clients_sql());
   places.emplace_back("@holders@", holders_sql("l.relation = gr_busy"));

@@ -29,7 +29,7 @@ DECLARE
   gr_lines text[];
   gr_message text;
 BEGIN
-  SELECT array_agg(s.line) INTO gr_lines FROM (@clients@) s(line);
+  gr_lines := (SELECT array_agg(s.line) FROM (@clients@) s(line));
   gr_message := cardinality(gr_lines) || CASE cardinality(gr_lines) WHEN 1 THEN ' other client is' ELSE ' other clients are' END
     || ' connected to this database';
   IF lower(coalesce(current_setting('gallery.revert_ignore_sessions', true), '')) NOT IN ('on', 'true', 'yes', '1')
@@ -61,9 +61,9 @@ BEGIN
   FROM pg_class c, pg_temp.gallery_revert_home() h
   WHERE c.relnamespace = h.schema_oid AND c.relkind IN ('r', 'p') AND c.relname = ANY (@locked@::name[]);
   LOOP
-    SELECT min(l.relation) INTO gr_busy FROM pg_locks l WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY (gr_tables)
+    gr_busy := (SELECT min(l.relation) FROM pg_locks l WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY (gr_tables)
       AND l.pid IS DISTINCT FROM pg_backend_pid()
-      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()));
     BEGIN
       IF gr_busy IS NULL THEN
         EXECUTE 'LOCK TABLE ' || gr_list || ' IN ACCESS EXCLUSIVE MODE NOWAIT';
@@ -78,7 +78,8 @@ BEGIN
       NULL;
     END;
     IF clock_timestamp() >= gr_end THEN
-      SELECT coalesce(gr_busy, (SELECT min(l.relation) FROM pg_locks l WHERE l.relation = ANY (gr_tables) AND l.granted)) INTO gr_busy;
+      gr_busy := coalesce(gr_busy, (SELECT min(l.relation) FROM pg_locks l WHERE l.relation = ANY (gr_tables) AND l.granted));
+      PERFORM set_config('role', 'none', true); -- who is connected may see more of others than the owner
       RAISE EXCEPTION USING ERRCODE = '55P03',
         MESSAGE = 'could not lock table "' || coalesce((SELECT c.relname::text FROM pg_class c WHERE c.oid = gr_busy), '?') || '" within '
           || gr_setting,
@@ -99,7 +100,6 @@ SET LOCAL gallery_revert.looked = '@digest@';
 const char *const rows =
     R"sql(-- The steps. What code there may be on Immich's tables runs in here alone, with the rights of their owner and no way out of them.
 CREATE PROCEDURE pg_temp.gallery_revert_rows() LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS @quote@
-#variable_conflict use_column
 DECLARE
   gr_lines text[];
   gr_answer text;
@@ -121,11 +121,11 @@ BEGIN
   END IF;
 
   -- The ledger records what it recorded on the copy.
-  SELECT array_agg(d.line ORDER BY d.line) INTO gr_lines FROM (
+  gr_lines := (SELECT array_agg(d.line ORDER BY d.line) FROM (
     (SELECT 'missing: ' || w.line FROM unnest(@ledger_before@) w(line) EXCEPT ALL SELECT 'missing: ' || n.line FROM (@ledger_now@) n(line))
     UNION ALL
     (SELECT 'not on the copy: ' || n.line FROM (@ledger_now@) n(line) EXCEPT ALL
-      SELECT 'not on the copy: ' || w.line FROM unnest(@ledger_before@) w(line))) d(line);
+      SELECT 'not on the copy: ' || w.line FROM unnest(@ledger_before@) w(line))) d(line));
   IF gr_lines IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the ledger does not record what it did on the copy on which the script was made',
       DETAIL = pg_temp.gallery_revert_lines(gr_lines),
@@ -133,7 +133,7 @@ BEGIN
   END IF;
 @premises@
   -- Every file path is on disk.
-  SELECT array_agg(p.number || ' ' || p.label ORDER BY p.label) INTO gr_lines FROM (@paths@) p(label, number) WHERE p.number > 0;
+  gr_lines := (SELECT array_agg(p.number || ' ' || p.label ORDER BY p.label) FROM (@paths@) p(label, number) WHERE p.number > 0);
   IF gr_lines IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'some file paths do not start with "/"', DETAIL = pg_temp.gallery_revert_lines(gr_lines),
       HINT = 'Nothing has changed. They are in S3, or of a relative media location: on a new copy, gallery_revert_check() tells which, and'
@@ -153,7 +153,7 @@ const char *const proof = R"sql(
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 @jit@
   -- Rows changed are those that the steps changed, and what a key or a trigger of Immich's changes with them.
-  WITH change(name, how, number) AS (
+  gr_lines := (WITH change(name, how, number) AS (
     SELECT n.name, h.how, h.now - coalesce(h.was, 0) FROM (@counters@) n
       LEFT JOIN unnest(gr_name, gr_inserted, gr_updated, gr_deleted) w(name, inserted, updated, deleted) ON w.name = n.name
       CROSS JOIN LATERAL (VALUES ('inserted', n.inserted, w.inserted), ('updated', n.updated, w.updated),
@@ -169,20 +169,20 @@ const char *const proof = R"sql(
     FROM effect e GROUP BY e.name, e.how)
   SELECT array_agg('table "' || c.name || '": ' || c.number || ' rows ' || c.how || ', expected ' || coalesce(o.number, 0)
       || CASE WHEN c.number > coalesce(o.number, 0) AND a.name IS NOT NULL THEN ', and at most ' || a.number || ' more' ELSE '' END
-      ORDER BY c.name, c.how) INTO gr_lines
+      ORDER BY c.name, c.how)
   FROM change c LEFT JOIN own o ON o.name = c.name AND o.how = c.how LEFT JOIN allowed a ON a.name = c.name AND a.how = c.how
   WHERE current_setting('track_counts')::boolean AND (c.how <> 'inserted' OR c.name = ANY (@ours@))
     AND c.number <> coalesce(o.number, 0)
-    AND NOT (c.number > coalesce(o.number, 0) AND a.name IS NOT NULL AND (a.is_free OR c.number <= coalesce(o.number, 0) + a.number));
+    AND NOT (c.number > coalesce(o.number, 0) AND a.name IS NOT NULL AND (a.is_free OR c.number <= coalesce(o.number, 0) + a.number)));
 
   -- No more rows point to nothing than before.
-  SELECT coalesce(gr_lines, '{}') || coalesce(array_agg((s.now - s.was) || ' rows of ' || s.line), '{}') INTO gr_lines
-  FROM unnest(@keys@, gr_orphans, ARRAY[@orphans@]::bigint[]) s(line, was, now) WHERE s.now > s.was;
+  gr_lines := coalesce(gr_lines, '{}') || (SELECT coalesce(array_agg((s.now - s.was) || ' rows of ' || s.line), '{}')
+    FROM unnest(@keys@, gr_orphans, ARRAY[@orphans@]::bigint[]) s(line, was, now) WHERE s.now > s.was);
 
   -- The ledger is what Immich's migrator accepts.
-  SELECT coalesce(gr_lines, '{}') || coalesce(array_agg('ledger: ' || d.line ORDER BY d.line), '{}') INTO gr_lines FROM (
+  gr_lines := gr_lines || (SELECT coalesce(array_agg('ledger: ' || d.line ORDER BY d.line), '{}') FROM (
     (SELECT w.line FROM unnest(@ledger_after@) w(line) EXCEPT ALL SELECT n.line FROM (@ledger_immich@) n(line))
-    UNION ALL (SELECT n.line FROM (@ledger_immich@) n(line) EXCEPT ALL SELECT w.line FROM unnest(@ledger_after@) w(line))) d(line);
+    UNION ALL (SELECT n.line FROM (@ledger_immich@) n(line) EXCEPT ALL SELECT w.line FROM unnest(@ledger_after@) w(line))) d(line));
   IF cardinality(gr_lines) > 0 THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the result would not be a stock Immich, so nothing is changed',
       DETAIL = pg_temp.gallery_revert_lines(gr_lines),
@@ -203,13 +203,13 @@ DO @quote@
 DECLARE
   gr_lines text[];
 BEGIN
-  SELECT array_agg(d.line ORDER BY d.line) INTO gr_lines FROM (
+  gr_lines := (SELECT array_agg(d.line ORDER BY d.line) FROM (
     SELECT coalesce(n.thing, w.thing) || CASE WHEN n.thing IS NULL THEN ' is missing' WHEN w.thing IS NULL THEN ' is left over'
       ELSE ' is not as on the copy' END AS line
     FROM (@fingerprints@) n(thing, digest) FULL JOIN unnest(@things_after@, @digests_after@) w(thing, digest) ON w.thing = n.thing
     WHERE n.digest IS DISTINCT FROM w.digest
     UNION ALL SELECT 'checks that may wait for the commit came to be' WHERE EXISTS (SELECT FROM pg_trigger g WHERE g.tgdeferrable)
-      AND EXISTS (SELECT FROM (@ledgers@) l(oid, schema, schema_oid, owner, owner_oid) WHERE l.owner::text <> session_user::text)) d;
+      AND EXISTS (SELECT FROM (@ledgers@) l(oid, schema, schema_oid, owner, owner_oid) WHERE l.owner::text <> session_user::text)) d);
   IF gr_lines IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'the result would not be a stock Immich, so nothing is changed',
       DETAIL = array_to_string(gr_lines, chr(10)),

@@ -37,11 +37,13 @@ sub make_script
 	return ($file, $err, $ok);
 }
 
-# Runs a script. Options: token, false for none; before, statements ahead of it in the same session; user, a role to connect as; stop,
-# false for a psql that goes on after an error, as one where it is pasted. Returns psql's exit status, what it printed and what was reported.
+# Runs a script, not before earlier sessions of the test are gone. Options: others, true where some are there to stay; token, false for none; before, statements ahead of it in the same session; user, a role to connect as.
+# Returns psql's exit status, what it printed and what was reported.
 sub run_script
 {
 	my ($node, $database, $file, %option) = @_;
+	my $sessions = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '$database' AND application_name IN ('pg_dump', 'psql')";
+	$option{others} || $node->poll_query_until('postgres', $sessions) or die "others are connected to $database\n";
 	my @before = @{ $option{before} // [] };
 	push @before, q(SET gallery.revert_token = 'i_accept_data_loss') if $option{token} // 1;
 	my ($out, $err) = ('', '');
