@@ -135,7 +135,8 @@ BEGIN
   -- Every file path is on disk.
   gr_lines := (SELECT array_agg(p.number || ' ' || p.label ORDER BY p.label) FROM (@paths@) p(label, number) WHERE p.number > 0);
   IF gr_lines IS NOT NULL THEN
-    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'some file paths do not start with "/"', DETAIL = pg_temp.gallery_revert_lines(gr_lines),
+    RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'some file paths do not start with "/"',
+      DETAIL = pg_temp.gallery_revert_lines(gr_lines),
       HINT = 'Nothing has changed. They are in S3, or of a relative media location: on a new copy, gallery_revert_check() tells which, and'
         ' what to do.';
   END IF;

@@ -49,6 +49,7 @@ my @calls = (
 	[ check => 'SELECT * FROM gallery_revert_check();' ],
 	[ plan => 'SELECT * FROM gallery_revert_plan();' ],
 	[ losses => 'SELECT * FROM gallery_revert_losses();' ],
+	[ script => 'SELECT gallery_revert_script();' ],
 	[ manifest => 'SELECT * FROM gallery_revert_manifest();' ],
 	[ inventory => 'SELECT * FROM immich_inventory();' ],
 	[ advice => 'SELECT * FROM immich_recovery_advice();' ],
