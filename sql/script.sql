@@ -8,7 +8,8 @@ SELECT gallery_revert_script() AS script \gset
 \set after `test/lib/dump-hash regress_script`
 SELECT :'before' = :'after' AS unchanged, length(:'before') = 64 AS dumped;
 -- What stands at its top: what it is, how to run it, and what is lost by the rows of the copy.
-SELECT line FROM regexp_split_to_table(:'script', '\n') WITH ORDINALITY AS l(line, number) WHERE line LIKE '--%' ORDER BY number LIMIT 26;
+SELECT regexp_replace(line, 'gallery_revert \d[\d.]*', 'gallery_revert VERSION') AS line
+FROM regexp_split_to_table(:'script', '\n') WITH ORDINALITY AS l(line, number) WHERE line LIKE '--%' ORDER BY number LIMIT 26;
 -- Each step with its reason.
 SELECT line FROM regexp_split_to_table(:'script', '\n') WITH ORDINALITY AS l(line, number) WHERE line ~ '^  -- \d+\. ' ORDER BY number;
 BEGIN READ ONLY;
