@@ -24,6 +24,15 @@ COMMENT ON FUNCTION gallery_revert_plan() IS
 'Shows the statements that gallery_revert() would run, in order, with the reason and the number of rows of each, and a digest that '
 'tells this plan from others up to that step (see gallery.revert_plan). Changes nothing.';
 
+CREATE FUNCTION gallery_revert_script() RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_revert_script';
+
+COMMENT ON FUNCTION gallery_revert_script() IS
+'Writes the plan as one file for plain psql, for a server where no extension can be installed. To be called on a restored copy of '
+'the database, where the plan is run, proven and undone. Changes nothing.';
+
 CREATE FUNCTION gallery_revert_losses(OUT what text, OUT count bigint, OUT names text[], OUT instead text)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -114,7 +123,12 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, '
 'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
+<<<<<<< HEAD
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_losses(), gallery_revert_check(),
   gallery_revert_status(), gallery_archive_list(),
+=======
+REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_script(), gallery_revert_losses(),
+  gallery_revert_check(), gallery_revert_status(),
+>>>>>>> script
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
   immich_repair_migration_order() FROM PUBLIC;

@@ -1,4 +1,5 @@
 // The module: magic block, _PG_init and the SQL-callable functions. Nothing else in the project is extern "C".
+#include "answers/script.hpp"
 #include "answers/show.hpp"
 #include "backend/compat.hpp"
 #include "backend/guard.hpp"
@@ -29,7 +30,14 @@ Datum return_rows(FunctionCallInfo fcinfo) {
   });
 }
 
-/// The same of what looks at the database.
+/// The same of what looks at the database, or works in it and undoes that.
+std::string write_script_undone() {
+  std::string script;
+  gallery::without_locks(gallery::script_call, [&] { script = gallery::write_script(); });
+  return script;
+}
+
+/// Rows of what looks at the database.
 template <const gallery::Call &function, void (*body)(backend::ResultSet &)>
 Datum return_look(FunctionCallInfo fcinfo) {
   return backend::wall(fcinfo, [](FunctionCallInfo call) {
@@ -57,6 +65,7 @@ void _PG_init(void) {
 
 PG_FUNCTION_INFO_V1(gallery_revert);
 PG_FUNCTION_INFO_V1(gallery_revert_plan);
+PG_FUNCTION_INFO_V1(gallery_revert_script);
 PG_FUNCTION_INFO_V1(gallery_revert_losses);
 PG_FUNCTION_INFO_V1(gallery_archive_list);
 PG_FUNCTION_INFO_V1(gallery_revert_check);
@@ -76,6 +85,10 @@ Datum immich_repair_migration_order(PG_FUNCTION_ARGS) {
 
 Datum gallery_revert_plan(PG_FUNCTION_ARGS) {
   return return_look<gallery::plan_call, gallery::show_plan>(fcinfo);
+}
+
+Datum gallery_revert_script(PG_FUNCTION_ARGS) {
+  return return_text<write_script_undone>(fcinfo);
 }
 
 Datum gallery_revert_losses(PG_FUNCTION_ARGS) {

@@ -31,7 +31,8 @@ bool is_run_time(std::string_view table, std::string_view name) {
                      [&](auto known) { return table.starts_with(known) || name.starts_with(known); });
 }
 
-/// What is no drift whether it is there or not, and however it is made.
+} // namespace
+
 bool is_variable(Kind kind, std::string_view table, std::string_view name) {
   if (is_run_time(table, name) || is_one_of(table, leftovers) || is_one_of(name, leftovers))
     return true;
@@ -41,6 +42,8 @@ bool is_variable(Kind kind, std::string_view table, std::string_view name) {
     return true;
   return (kind == Kind::Index && is_one_of(name, vector_indexes)) || (kind == Kind::Extension && name == "vector");
 }
+
+namespace {
 
 struct Query {
   Kind kind;

@@ -37,6 +37,10 @@ struct Comparison {
   bool covered = true; // false where the manifest does not cover that migration count; then the rest is empty
 };
 
+/// What is no drift whether it is there or not, and however it is made: the server makes or replaces it at run time, or
+/// left it behind long ago.
+bool is_variable(manifest::Kind kind, std::string_view table, std::string_view name);
+
 /// Everything in the schema that Immich's schema could have: one statement for each kind.
 std::vector<CatalogFact> read_catalog(const backend::Spi &spi, const Survey &survey);
 

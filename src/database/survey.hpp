@@ -94,6 +94,8 @@ struct Survey {
 
 /// The ledgers, found in the catalog by name and columns, in any schema.
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table);
+/// The same as a question: OID, schema, its OID, owner, its OID.
+std::string ledgers_sql(const std::string &table);
 
 /// Reads ledgers and version_history; `ledger` is the one from find_ledgers(). Mostly enough to identify a database.
 /// Throws 42501 where the ledger itself is not to be touched.

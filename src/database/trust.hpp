@@ -5,6 +5,7 @@
 
 #include "backend/spi.hpp"
 
+#include <array>
 #include <map>
 
 namespace gallery {
@@ -19,5 +20,10 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
 /// called as something of the server's, of an extension's or of the owner's: code that names those without a schema
 /// could run them instead. Functions of theirs that event triggers run, as well. Each as a line for a detail.
 std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std::string> &path, Oid owner);
+
+/// The same as questions, of whatever database: `schema` and `owner` are expressions of type oid. Rows of a table and a
+/// reason, of which the first counts; rows of one text.
+std::array<std::string, 3> untrusted_sql(const std::string &schema, const std::string &owner);
+std::string shadows_sql(const std::vector<std::string> &path, const std::string &owner);
 
 } // namespace gallery

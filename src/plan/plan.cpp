@@ -81,11 +81,17 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
     auto wanted = apply_rules(Context(spi, survey, identity, plan.objects));
     std::move(wanted.steps.begin(), wanted.steps.end(), std::back_inserter(plan.steps));
     plan.remarks = std::move(wanted.remarks);
+    plan.premises = std::move(wanted.premises);
     plan.restored = std::move(wanted.restored);
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
+<<<<<<< HEAD
   look_at_rows(spi, survey, plan.steps, rows);
+=======
+  if (rows != Rows::unasked)
+    look_at_rows(spi, survey, plan, rows);
+>>>>>>> script
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
   if (settings::archives() && identity.is_gallery && !plan.steps.empty()) {

@@ -9,6 +9,7 @@ namespace gallery {
 struct Plan {
   std::vector<Step> steps;
   std::vector<Remark> remarks;
+  std::vector<Premise> premises;
   std::vector<FoundObject> objects; // Gallery's objects that go
   std::vector<std::string> ledgers; // Gallery's own ledger and its lock table, where they are
   std::set<TableName> restored;     // columns of Immich's that a step puts back
@@ -16,10 +17,11 @@ struct Plan {
   const manifest::ImmichRelease *target = nullptr;
 };
 
-/// What is to be known of the rows of a step: whether there are any, or how many.
-enum class Rows { any, counted };
+/// What is to be known of the rows of a step: whether there are any, or how many; nothing, for another database, whose
+/// rows are not these.
+enum class Rows { any, counted, unasked };
 
-/// The steps. Those that would change no row are left out.
+/// The steps. Those that would change no row are left out where rows are asked for.
 Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
 
 /// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.

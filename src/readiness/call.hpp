@@ -17,6 +17,7 @@ inline constexpr Call revert_call{"gallery_revert", true};
 inline constexpr Call repair_call{"immich_repair_migration_order"};
 inline constexpr Call check_call{"gallery_revert_check"};
 inline constexpr Call plan_call{"gallery_revert_plan"};
+inline constexpr Call script_call{"gallery_revert_script", true};
 inline constexpr Call losses_call{"gallery_revert_losses"};
 inline constexpr Call list_call{"gallery_archive_list"};
 inline constexpr Call status_call{"gallery_revert_status"};

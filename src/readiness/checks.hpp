@@ -38,6 +38,10 @@ Finding check_shadows(const Survey &survey);
 Finding check_archive(const backend::Spi &spi, const Survey &survey);
 /// 7: every file path is on disk.
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
+/// The columns of paths that are there: what their files are, and FROM ... WHERE ... of those that are not on disk.
+std::vector<std::pair<std::string, std::string>> off_disk(const Survey &survey);
+/// The other clients of a database, each as a line for a detail.
+std::string other_clients_sql();
 /// 8: no other client is connected to this database.
 Finding check_sessions(const backend::Spi &spi, const Call &call);
 /// 9: the plan is the one of gallery.revert_plan, where that is set.

@@ -136,32 +136,31 @@ std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const
   return broken;
 }
 
+std::string orphans_sql(const Survey &survey, const ForeignKey &key) {
+  std::string set;
+  std::string equal;
+  bool there = survey.has_table(key.table) && survey.has_table(key.parent);
+  for (std::size_t i = 0; i < key.columns.size(); ++i) {
+    auto const child = survey.columns.find({key.table, key.columns[i]});
+    auto const parent = survey.columns.find({key.parent, key.parent_columns[i]});
+    there = there && child != survey.columns.end() && parent != survey.columns.end() && child->second == parent->second;
+    set += (i == 0 ? "" : " AND ") + ("x." + identifier(key.columns[i]) + " IS NOT NULL");
+    equal += (i == 0 ? "" : " AND ") +
+             ("p." + identifier(key.parent_columns[i]) + " OPERATOR(pg_catalog.=) x." + identifier(key.columns[i]));
+  }
+  return there
+             ? "SELECT pg_catalog.count(*) FROM " + qualified(survey.schema(), key.table) + " x WHERE " + set +
+                   " AND NOT EXISTS (SELECT FROM " + qualified(survey.schema(), key.parent) + " p WHERE " + equal + ')'
+             : std::string();
+}
+
 std::map<std::string, std::int64_t> count_orphans(const backend::Spi &spi, const Survey &survey,
                                                   const std::vector<ForeignKey> &keys) {
   std::map<std::string, std::int64_t> orphans;
-  for (const auto &key : keys) {
-    std::string set;
-    std::string equal;
-    bool there = survey.has_table(key.table) && survey.has_table(key.parent);
-    for (std::size_t i = 0; i < key.columns.size(); ++i) {
-      auto const child = survey.columns.find({key.table, key.columns[i]});
-      auto const parent = survey.columns.find({key.parent, key.parent_columns[i]});
-      there =
-          there && child != survey.columns.end() && parent != survey.columns.end() && child->second == parent->second;
-      set += (i == 0 ? "" : " AND ") + ("x." + identifier(key.columns[i]) + " IS NOT NULL");
-      equal += (i == 0 ? "" : " AND ") +
-               ("p." + identifier(key.parent_columns[i]) + " OPERATOR(pg_catalog.=) x." + identifier(key.columns[i]));
-    }
-    if (!there)
-      continue;
-    auto const count = std::stoll(spi.query("SELECT pg_catalog.count(*) FROM " + qualified(survey.schema(), key.table) +
-                                            " x WHERE " + set + " AND NOT EXISTS (SELECT FROM " +
-                                            qualified(survey.schema(), key.parent) + " p WHERE " + equal + ')')
-                                      .at(0)[0]
-                                      .value_or("0"));
-    if (count > 0)
-      orphans[key.table + '.' + key.name] = count;
-  }
+  for (const auto &key : keys)
+    if (auto const question = orphans_sql(survey, key); !question.empty())
+      if (auto const count = std::stoll(spi.query(question).at(0)[0].value_or("0")); count > 0)
+        orphans[key.table + '.' + key.name] = count;
   return orphans;
 }
 

@@ -33,6 +33,9 @@ std::vector<BrokenKey> broken_keys(const Survey &survey, const Plan &plan, const
 std::map<std::string, std::int64_t> count_orphans(const backend::Spi &spi, const Survey &survey,
                                                   const std::vector<ForeignKey> &keys);
 
+/// How many rows point to nothing by a key, as a question; empty where its tables or columns are not there.
+std::string orphans_sql(const Survey &survey, const ForeignKey &key);
+
 /// The foreign keys of these tables whose action a rule, a child table or a trigger that runs before could undo.
 std::vector<ForeignKey> keys_of(const backend::Spi &spi, const Survey &survey, const std::set<std::string> &tables);
 

@@ -18,9 +18,6 @@ namespace gallery {
 
 namespace {
 
-constexpr const char *completion =
-    "revert-to-immich: cleanup finished. Switch your image to ghcr.io/immich-app/immich-server and start the stack.";
-
 struct FirstLook {
   backend::WriteWatch watch; // made first: what is read after it holds as long as nobody writes
   Situation now;

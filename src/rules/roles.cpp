@@ -22,6 +22,6 @@ void work(const Context &db, Outcome &phase) {
 
 } // namespace
 
-constinit const Rule rules::roles = {.migration = "1783628194057-DisablePostgresJit", .work = work};
+constinit const Rule rules::roles = {.migration = jit_setting, .work = work};
 
 } // namespace gallery

@@ -74,10 +74,10 @@ Step insert(const Context &db, const std::string &table, const std::string &colu
                      "FROM (" + query + ") r", "r", reason);
 }
 
-SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {
-  auto const count =
-      db.spi.query("SELECT pg_catalog.count(*) FROM " + db.t(table) + " x WHERE " + condition).at(0)[0].value_or("0");
-  return {table, change, {}, std::stoll(count)};
+KnownEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition) {
+  auto const bound = "FROM " + db.t(table) + " x WHERE " + condition;
+  auto const count = db.spi.query("SELECT pg_catalog.count(*) " + bound).at(0)[0].value_or("0");
+  return {SideEffect{table, change, {}, std::stoll(count)}, bound};
 }
 
 std::string user_name(const std::string &alias) {

@@ -47,6 +47,7 @@ private:
 struct Outcome {
   std::vector<Step> steps;
   std::vector<Remark> remarks;
+  std::vector<Premise> premises;
   std::set<TableName> restored; // columns of Immich's that a step puts back
 };
 
@@ -72,6 +73,9 @@ struct Rule {
 /// The migration since which Gallery keeps favourites in a table of its own.
 inline constexpr std::string_view favourite_tables = "1794000000000-AddAssetFavoriteTables";
 
+/// The migration that turns jit off for the role that runs it.
+inline constexpr std::string_view jit_setting = "1783628194057-DisablePostgresJit";
+
 /// A step that deletes the rows `FROM table alias WHERE condition`.
 Step remove(const Context &db, const std::string &table, const std::string &alias, const std::string &condition,
             const std::string &reason);
@@ -85,7 +89,7 @@ Step insert(const Context &db, const std::string &table, const std::string &colu
             const std::string &reason);
 
 /// A side effect on at most as many rows x as there are now `FROM table x WHERE condition`: what goes along by a key.
-SideEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition);
+KnownEffect at_most(const Context &db, std::string_view table, Change change, const std::string &condition);
 
 /// The name of a user `alias`, as SQL.
 std::string user_name(const std::string &alias);

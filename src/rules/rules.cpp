@@ -49,6 +49,7 @@ void complete(const Context &db, const Entry &entry, Outcome &phase) {
 void append(Outcome &all, Outcome &&phase) {
   std::move(phase.steps.begin(), phase.steps.end(), std::back_inserter(all.steps));
   std::move(phase.remarks.begin(), phase.remarks.end(), std::back_inserter(all.remarks));
+  std::move(phase.premises.begin(), phase.premises.end(), std::back_inserter(all.premises));
   all.restored.merge(phase.restored);
 }
 

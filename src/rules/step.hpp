@@ -28,6 +28,13 @@ struct SideEffect {
   std::optional<std::int64_t> at_most = {};
 };
 
+/// A side effect of one database: its bound was counted in it, and can be again in another.
+struct KnownEffect : SideEffect {
+  KnownEffect(const SideEffect &effect, std::string bound = {}) // NOLINT(google-explicit-constructor)
+      : SideEffect(effect), bound(std::move(bound)) {}
+  std::string bound; // of at_most: FROM ... WHERE ... of the rows that were counted; empty: any number
+};
+
 struct Step {
   std::string phase;  // archive, triggers, drop, restore, clean, keep, settings, columns, ledger
   std::string kind;   // what the object is: rows, table, column, index, ...
@@ -44,11 +51,17 @@ struct Step {
   // Of a step that changes rows:
   std::string table; // whose rows, or empty
   Change change = Change::update;
+<<<<<<< HEAD
   std::string matching;   // FROM ... [WHERE ...] of the rows it will change
   std::string row;        // what `matching` calls such a row
   bool overwrites = true; // false of an update that only fills a column which a step before it adds
   std::string unsettled;  // of an update: FROM ... [WHERE ...] of rows that it leaves none of
   std::vector<SideEffect> side_effects;
+=======
+  std::string matching;  // FROM ... [WHERE ...] of the rows it will change
+  std::string unsettled; // of an update: FROM ... [WHERE ...] of rows that it leaves none of
+  std::vector<KnownEffect> side_effects;
+>>>>>>> script
 
   std::vector<std::string> dropped; // tables that go with all of their rows
   std::vector<std::string> columns; // of table `object`, that go with their values
@@ -58,6 +71,13 @@ struct Step {
   Change saved_for = Change::remove;
   // How many rows: announced in a dry run, counted in a run. A run does not count what goes with a table.
   std::optional<std::int64_t> rows;
+};
+
+/// Rows that decided about the statements of a plan, as one question: the plan is good for any database that answers it
+/// in the same way.
+struct Premise {
+  std::string about;
+  std::string query; // one text, or NULL
 };
 
 /// What a reader must know though nothing is done about it.

@@ -16,6 +16,13 @@ void remove_notes(const Context &db, Outcome &phase) {
 }
 
 void clean_config(const Context &db, Outcome &phase) {
+  std::string present;
+  for (auto path : manifest::gallery_config_paths())
+    present += " || CASE WHEN m.value #> " + path_literal(path) + " IS NOT NULL THEN " +
+               literal(path_text(path, '.') + ' ') + " ELSE ''::text END";
+  phase.premises.push_back(
+      {"settings of the server that only Gallery knows",
+       "SELECT ''::text" + present + " FROM " + db.t("system_metadata") + " m WHERE m.key::text = 'system-config'"});
   // Only paths that are there: '#-' raises an error on an array or a scalar in its way, '#>' just finds nothing.
   std::string columns;
   for (auto path : manifest::gallery_config_paths())
@@ -43,6 +50,9 @@ void clean_config(const Context &db, Outcome &phase) {
 }
 
 void remove_update(const Context &db, Outcome &phase) {
+  phase.premises.push_back({"the newest release that the server knows of",
+                            "SELECT m.value ->> 'releaseVersion'::text FROM " + db.t("system_metadata") +
+                                " m WHERE m.key::text = 'version-check-state'"});
   for (const auto &row : db.spi.query("SELECT value ->> 'releaseVersion' FROM " + db.t("system_metadata") +
                                       " WHERE key::text = 'version-check-state'")) {
     auto const version = parse_version(row[0].value_or(""));

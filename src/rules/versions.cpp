@@ -6,6 +6,11 @@ namespace gallery {
 namespace {
 
 void work(const Context &db, Outcome &phase) {
+  if (db.has("version_history", {"id", "version"}))
+    phase.premises.push_back(
+        {"starts of the server", "SELECT pg_catalog.string_agg(v.id::text || ' ' || v.version::text,"
+                                 " ', '::text ORDER BY v.id::text COLLATE pg_catalog.\"C\") FROM " +
+                                     db.t("version_history") + " v"});
   std::vector<std::string> ids;
   std::set<Version> versions;
   for (const auto &row : db.survey.versions) {

@@ -26,9 +26,8 @@ std::string meddler_hint(const Call &call) {
 /// How often, in milliseconds, a long run says where it is, so that nobody thinks that it hangs.
 constexpr std::int64_t report_every = 5000;
 
-/// The tables where a step could change fewer rows than it names without an error, because something that is not
-/// Immich's decides row by row: a rule, a trigger that runs before, a child table with its own. Everywhere else the
-/// server changes every row that matches or fails, so nothing needs to be looked up again.
+} // namespace
+
 std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey) {
   std::vector<std::string> triggers;
   for (const auto &fact : manifest::native_catalog())
@@ -55,6 +54,8 @@ std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey
     tables.insert(row[0].value_or(""));
   return tables;
 }
+
+namespace {
 
 /// `rows` is FROM ... [WHERE ...].
 std::string count_of(const backend::Spi &spi, const std::string &rows) {
@@ -214,6 +215,7 @@ void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orp
   }
 }
 
+<<<<<<< HEAD
 namespace {
 
 /// The columns for every table c that lasts, after the name of table r, which is c or what it is a partition of: with
@@ -234,6 +236,21 @@ RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
   for (const auto &row : ask_tables(spi, schema, "c.oid",
                                     "pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
                                     " pg_stat_get_xact_tuples_deleted(c.oid)"))
+=======
+std::string counters_sql(const std::string &schema) {
+  return "SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
+         "::name THEN c.relname::text ELSE n.nspname::text || '.' || c.relname::text END AS"
+         " name, pg_stat_get_xact_tuples_inserted(c.oid) AS inserted, pg_stat_get_xact_tuples_updated(c.oid) AS"
+         " updated, pg_stat_get_xact_tuples_deleted(c.oid) AS deleted FROM pg_class c JOIN pg_namespace n ON n.oid = "
+         "c.relnamespace"
+         " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog',"
+         " 'information_schema')";
+}
+
+RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
+  RowCounters counters;
+  for (const auto &row : spi.query(counters_sql(schema)))
+>>>>>>> script
     counters[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), std::stoll(row[2].value_or("0")),
                                      std::stoll(row[3].value_or("0"))};
   return counters;

@@ -30,6 +30,9 @@ private:
   std::set<Oid> held_;
 };
 
+/// Who holds locks l (of pg_locks) that `which` is true of, and is not this session: each as a line for a detail.
+std::string holders_sql(const std::string &which);
+
 /// The refusal 55P03 that names who holds locks on the table, or, where that is not known (InvalidOid), who keeps
 /// others from reading any table of this database.
 backend::Refusal cannot_lock(const backend::Spi &spi, Oid table, const std::string &name, const Call &call);

@@ -100,7 +100,7 @@ CREATE FUNCTION own(text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
   IF current_user <> 'immich' THEN RAISE EXCEPTION 'run as %', current_user; END IF; RETURN 1; END $f$;
 CREATE INDEX own ON kysely_migrations (own(name));});
 	for my $function (
-		qw(gallery_revert_status gallery_revert_plan gallery_revert_losses gallery_revert_check immich_inventory),
+		qw(gallery_revert_status gallery_revert_plan gallery_revert_script gallery_revert_losses gallery_revert_check immich_inventory),
 		'immich_recovery_advice')
 	{
 		(my $code, undef, $err) = $node->psql('photos', "SELECT * FROM $function()");

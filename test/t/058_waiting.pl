@@ -140,7 +140,8 @@ gallery($node, 'newer', '--generation', 'v5.9');
 {
 	my $holder = client('looked', 'holder');
 	my $limit = q{SET gallery.revert_lock_timeout = '300ms';};
-	my @all = qw(gallery_revert gallery_revert_plan gallery_revert_losses immich_inventory immich_repair_migration_order);
+	my @all = qw(gallery_revert gallery_revert_plan gallery_revert_script gallery_revert_losses immich_inventory
+	  immich_repair_migration_order);
 	my %functions = (asset => \@all, kysely_migrations => [ @all, qw(gallery_revert_status immich_recovery_advice) ]);
 	for my $table (sort keys %functions)
 	{
