@@ -123,12 +123,7 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'Repairs the ledger of an Immich database whose rows are out of order or of unreleased builds, '
 'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
-<<<<<<< HEAD
-REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_losses(), gallery_revert_check(),
-  gallery_revert_status(), gallery_archive_list(),
-=======
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_script(), gallery_revert_losses(),
-  gallery_revert_check(), gallery_revert_status(),
->>>>>>> script
+  gallery_revert_check(), gallery_revert_status(), gallery_archive_list(),
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
   immich_repair_migration_order() FROM PUBLIC;

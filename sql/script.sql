@@ -12,6 +12,9 @@ SELECT regexp_replace(line, 'gallery_revert \d[\d.]*', 'gallery_revert VERSION')
 FROM regexp_split_to_table(:'script', '\n') WITH ORDINALITY AS l(line, number) WHERE line LIKE '--%' ORDER BY number LIMIT 26;
 -- Each step with its reason.
 SELECT line FROM regexp_split_to_table(:'script', '\n') WITH ORDINALITY AS l(line, number) WHERE line ~ '^  -- \d+\. ' ORDER BY number;
+SET gallery.revert_archive = on;
+SELECT gallery_revert_script();
+RESET gallery.revert_archive;
 BEGIN READ ONLY;
 SELECT gallery_revert_script();
 ROLLBACK;

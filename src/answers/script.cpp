@@ -9,6 +9,7 @@
 #include "readiness/checks.hpp"
 #include "run/rehearsal.hpp"
 #include "run/table_locks.hpp"
+#include "settings.hpp"
 
 #include <algorithm>
 
@@ -30,6 +31,10 @@ Draft make_draft(const backend::Spi &spi) {
     throw backend::Refusal(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                            "nothing to revert: this is an Immich database, as of Immich " + range_of(reviewed.identity),
                            "", "Restore a dump of the Gallery database, and call the function there.");
+  if (settings::archives())
+    throw backend::Refusal(ERRCODE_FEATURE_NOT_SUPPORTED, "a script writes no archive",
+                           "gallery.revert_archive is on, and a script could not prove that the archive is whole.",
+                           "Run RESET gallery.revert_archive; and call the function again: the dump holds all of it.");
   enforce(check_strangers(survey, reviewed.plan.strangers));
   enforce(check_plan(reviewed.plan));
   enforce(check_shadows(survey));

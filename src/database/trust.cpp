@@ -16,11 +16,9 @@ std::string is_strange(const std::string &role, const std::string &owner) {
 
 } // namespace
 
-<<<<<<< HEAD
-std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner) {
-  auto const in_schema =
-      "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + std::to_string(schema) + "::oid";
-  auto const oid = std::to_string(owner) + "::oid";
+std::array<std::string, 3> untrusted_sql(const std::string &schema, const std::string &owner) {
+  auto const in_schema = "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + schema + "::oid";
+  auto const oid = owner + "::oid";
   // Immich's and Gallery's own are asked for by themselves.
   std::set<std::string> names;
   for (const auto &fact : manifest::native_catalog())
@@ -29,26 +27,22 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
   for (const auto &fact : manifest::gallery_objects())
     if (fact.kind == manifest::Kind::Table)
       names.emplace(fact.name);
-  auto const is_known = "(t.relnamespace = " + std::to_string(schema) + "::oid AND t.relname = ANY (" +
+  auto const is_known = "(t.relnamespace = " + schema + "::oid AND t.relname = ANY (" +
                         backend::array_literal({names.begin(), names.end()}) + "::name[]))";
-  std::map<std::string, std::string> reasons;
-  auto take = [&](const std::string &sql) {
-    for (auto &row : spi.query(sql))
-      reasons.emplace(row[0].value_or(""), row[1].value_or(""));
-  };
-  take("SELECT c.relname, 'belongs to \"' || pg_get_userbyid(c.relowner)::text || '\"' FROM pg_class c WHERE " +
-       in_schema + " AND c.relowner <> " + oid);
-  take("WITH RECURSIVE heir (top, oid) AS (SELECT c.relname, i.inhrelid FROM pg_class c JOIN pg_inherits i ON "
-       "i.inhparent"
-       " = c.oid WHERE " +
-       in_schema +
-       " UNION SELECT h.top, i.inhrelid FROM heir h JOIN pg_inherits i ON i.inhparent = h.oid)"
-       " SELECT h.top, 'is inherited by ' || h.oid::regclass::text || ' of \"' ||"
-       " pg_get_userbyid(c.relowner)::text || '\"\' FROM heir h JOIN pg_class c ON c.oid = h.oid WHERE c.relowner <> " +
-       oid + " ORDER BY 1, 2");
-  // From the strange functions to all that is made with them, and from there to the tables that such a thing is part
-  // of.
-  take(
+  return {
+      "SELECT c.relname, 'belongs to \"' || pg_get_userbyid(c.relowner)::text || '\"' FROM pg_class c WHERE " +
+          in_schema + " AND c.relowner <> " + oid,
+      "WITH RECURSIVE heir (top, oid) AS (SELECT c.relname, i.inhrelid FROM pg_class c JOIN pg_inherits i ON "
+      "i.inhparent"
+      " = c.oid WHERE " +
+          in_schema +
+          " UNION SELECT h.top, i.inhrelid FROM heir h JOIN pg_inherits i ON i.inhparent = h.oid)"
+          " SELECT h.top, 'is inherited by ' || h.oid::regclass::text || ' of \"' ||"
+          " pg_get_userbyid(c.relowner)::text || '\"\' FROM heir h JOIN pg_class c ON c.oid = h.oid WHERE c.relowner "
+          "<> " +
+          oid + " ORDER BY 1, 2",
+      // From the strange functions to all that is made with them, and from there to the tables that such a thing is
+      // part of.
       "WITH RECURSIVE strange (classid, objid, origin) AS (SELECT 'pg_proc'::regclass::oid, p.oid, p.oid FROM pg_proc p"
       " WHERE " +
       is_strange("p.proowner", owner) +
@@ -82,52 +76,7 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
       " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
       " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
       " f ON f.oid = p.origin WHERE " +
-      in_schema + " ORDER BY 1, 2");
-=======
-std::array<std::string, 3> untrusted_sql(const std::string &schema, const std::string &owner) {
-  auto const in_schema = "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + schema + "::oid";
-  auto const oid = owner + "::oid";
-  return {
-      "SELECT c.relname, 'belongs to \"' || pg_get_userbyid(c.relowner)::text || '\"' FROM pg_class c WHERE " +
-          in_schema + " AND c.relowner <> " + oid,
-      "WITH RECURSIVE heir (top, oid) AS (SELECT c.relname, i.inhrelid FROM pg_class c JOIN pg_inherits i ON "
-      "i.inhparent"
-      " = c.oid WHERE " +
-          in_schema +
-          " UNION SELECT h.top, i.inhrelid FROM heir h JOIN pg_inherits i ON i.inhparent = h.oid)"
-          " SELECT h.top, 'is inherited by ' || h.oid::regclass::text || ' of \"' ||"
-          " pg_get_userbyid(c.relowner)::text || '\"\' FROM heir h JOIN pg_class c ON c.oid = h.oid WHERE c.relowner "
-          "<> " +
-          oid + " ORDER BY 1, 2",
-      // From the strange functions to all that is made with them, and from there to the tables that such a thing is
-      // part of.
-      "WITH RECURSIVE strange (classid, objid, origin) AS (SELECT 'pg_proc'::regclass::oid, p.oid, p.oid FROM pg_proc p"
-      " WHERE " +
-          is_strange("p.proowner", owner) +
-          " UNION SELECT d.classid, d.objid, s.origin FROM strange s JOIN pg_depend d ON d.refclassid = s.classid AND"
-          " d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i')), part (tableid, origin) AS ("
-          " SELECT coalesce(i.indrelid, x.objid), origin FROM strange x LEFT JOIN pg_index i ON i.indexrelid = x.objid"
-          " WHERE x.classid = 'pg_class'::regclass"
-          " UNION SELECT g.tgrelid, origin FROM strange x JOIN pg_trigger g ON g.oid = x.objid"
-          " WHERE x.classid = 'pg_trigger'::regclass"
-          " UNION SELECT a.adrelid, origin FROM strange x JOIN pg_attrdef a ON a.oid = x.objid"
-          " WHERE x.classid = 'pg_attrdef'::regclass"
-          " UNION SELECT k.conrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid"
-          " WHERE x.classid = 'pg_constraint'::regclass"
-          " UNION SELECT a.attrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid JOIN pg_attribute a "
-          "ON"
-          " a.atttypid = k.contypid WHERE x.classid = 'pg_constraint'::regclass AND k.contypid <> 0"
-          " UNION SELECT p.polrelid, origin FROM strange x JOIN pg_policy p ON p.oid = x.objid"
-          " WHERE x.classid = 'pg_policy'::regclass"
-          " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"
-          " WHERE x.classid = 'pg_rewrite'::regclass"
-          " UNION SELECT t.stxrelid, origin FROM strange x JOIN pg_statistic_ext t ON t.oid = x.objid"
-          " WHERE x.classid = 'pg_statistic_ext'::regclass)"
-          " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
-          " pg_get_userbyid(f.proowner)::text || '\"\' FROM part p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc f "
-          "ON"
-          " f.oid = p.origin WHERE " +
-          in_schema + " ORDER BY 1, 2"};
+      in_schema + " ORDER BY 1, 2"};
 }
 
 std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner) {
@@ -135,7 +84,6 @@ std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid
   for (const auto &sql : untrusted_sql(std::to_string(schema), std::to_string(owner)))
     for (auto &row : spi.query(sql))
       reasons.emplace(row[0].value_or(""), row[1].value_or(""));
->>>>>>> script
   return reasons;
 }
 
@@ -158,32 +106,16 @@ std::string shadows_sql(const std::vector<std::string> &path, const std::string 
          " pg_get_userbyid(o.oprowner)::text || '\"\' FROM pg_operator o WHERE o.oprnamespace IN " +
          schemas + " AND " + is_strange("o.oprowner", owner) +
          " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND (q.oprnamespace = " + known +
-         " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) + "))) ORDER BY 1";
+         " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) +
+         "))) UNION ALL SELECT 'function ' || p.oid::regprocedure::text || ' of \"' ||"
+         " pg_get_userbyid(p.proowner)::text || '\", which event trigger ' || quote_ident(e.evtname) ||"
+         " ' runs' FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid WHERE e.evtenabled IN ('O', 'A') AND " +
+         is_strange("p.proowner", owner) + " ORDER BY 1";
 }
 
 std::vector<std::string> shadows(const backend::Spi &spi, const std::vector<std::string> &path, Oid owner) {
   std::vector<std::string> lines;
-<<<<<<< HEAD
-  for (auto &row : spi.query(
-           "SELECT 'function ' || p.oid::regprocedure::text || ' of \"' || pg_get_userbyid(p.proowner)::text || '\"\'"
-           " FROM pg_proc p WHERE p.pronamespace IN " +
-           schemas + " AND " + is_strange("p.proowner", owner) + " AND (p.proname = ANY (" +
-           backend::array_literal({natives.begin(), natives.end()}) +
-           "::name[]) OR EXISTS (SELECT FROM pg_proc q WHERE q.proname = p.proname AND (q.pronamespace = " + known +
-           " OR q.pronamespace IN " + schemas + " AND NOT (" + is_strange("q.proowner", owner) +
-           ")))) UNION ALL SELECT 'operator ' || o.oid::regoperator::text || ' of \"' ||"
-           " pg_get_userbyid(o.oprowner)::text || '\"\' FROM pg_operator o WHERE o.oprnamespace IN " +
-           schemas + " AND " + is_strange("o.oprowner", owner) +
-           " AND EXISTS (SELECT FROM pg_operator q WHERE q.oprname = o.oprname AND (q.oprnamespace = " + known +
-           " OR q.oprnamespace IN " + schemas + " AND NOT (" + is_strange("q.oprowner", owner) +
-           "))) UNION ALL SELECT 'function ' || p.oid::regprocedure::text || ' of \"' ||"
-           " pg_get_userbyid(p.proowner)::text || '\", which event trigger ' || quote_ident(e.evtname) ||"
-           " ' runs' FROM pg_event_trigger e JOIN pg_proc p ON p.oid = e.evtfoid WHERE e.evtenabled IN ('O', 'A') "
-           "AND " +
-           is_strange("p.proowner", owner) + " ORDER BY 1"))
-=======
   for (auto &row : spi.query(shadows_sql(path, std::to_string(owner))))
->>>>>>> script
     lines.push_back(row[0].value_or(""));
   return lines;
 }

@@ -86,12 +86,8 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   }
   drop_last(survey, plan);
   clean_ledgers(survey, identity, plan);
-<<<<<<< HEAD
-  look_at_rows(spi, survey, plan.steps, rows);
-=======
   if (rows != Rows::unasked)
-    look_at_rows(spi, survey, plan, rows);
->>>>>>> script
+    look_at_rows(spi, survey, plan.steps, rows);
   if (survey.deferrable && !plan.steps.empty())
     put_checks_first(plan);
   if (settings::archives() && identity.is_gallery && !plan.steps.empty()) {

@@ -38,7 +38,6 @@ std::string text(const backend::Field &field) {
   return field.value_or(std::string());
 }
 
-<<<<<<< HEAD
 /// Tables of the user's that the server changes with Immich's: a child of such a table has its columns and its rows,
 /// and a column may be of the type that the rows of such a table have.
 Finding check_ties(const backend::Spi &spi, const Survey &survey, const Plan &plan, Finding none) {
@@ -88,13 +87,18 @@ Finding check_ties(const backend::Spi &spi, const Survey &survey, const Plan &pl
                  "They would lose columns or rows, or keep the server from changing Immich's. Drop them if you do not "
                  "need them. Or, connected as who owns them (SET ROLE is not enough), run:" +
                      statements + " Then run gallery_revert() again.");
-=======
+}
+
+/// The column, to be searched for a pattern: where its own collation is not deterministic, the server would not.
+std::string path_text(const PathColumn &path) {
+  return identifier(path.column) + "::text COLLATE pg_catalog.\"C\"";
+}
+
 /// FROM ... WHERE ... of the files that are not on disk.
 std::string off_disk(const Survey &survey, const PathColumn &path) {
-  auto const column = identifier(path.column);
+  auto const column = path_text(path);
   return "FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " + column +
          " NOT LIKE '/%'";
->>>>>>> script
 }
 
 } // namespace
@@ -113,15 +117,8 @@ Finding check_paths(const backend::Spi &spi, const Survey &survey) {
   for (const auto &path : path_columns) {
     if (!survey.has_column(path.table, path.column))
       continue;
-<<<<<<< HEAD
-    // Where the column's own collation is not deterministic, the server looks for no pattern.
-    auto const column = identifier(path.column) + "::text COLLATE pg_catalog.\"C\"";
-    auto const source = " FROM " + qualified(survey.schema(), path.table) + " WHERE " + column + " <> '' AND " +
-                        column + " NOT LIKE '/%'";
-=======
-    auto const column = identifier(path.column);
+    auto const column = path_text(path);
     auto const source = ' ' + off_disk(survey, path);
->>>>>>> script
     auto const row =
         spi.query("SELECT count(*), coalesce(bool_or(" + column + " ~ " + literal(s3_key) + "), false)" + source).at(0);
     if (row[0] == "0")

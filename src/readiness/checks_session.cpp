@@ -57,9 +57,9 @@ Finding check_token(const char *consequence) {
 
 std::string other_clients_sql() {
   // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
-  return "SELECT 'pid ' || pid || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
-         " coalesce(usename, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
-         " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change), '')"
+  return "SELECT 'pid ' || pid::text || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
+         " coalesce(usename::text, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
+         " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change)::text, '')"
          " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
          " AND leader_pid IS DISTINCT FROM pg_backend_pid()"
          " AND coalesce(backend_type = 'client backend', usename IS NOT NULL) ORDER BY pid";
@@ -68,19 +68,7 @@ std::string other_clients_sql() {
 Finding check_sessions(const backend::Spi &spi, const Call &call) {
   constexpr const char *name = "sessions";
   std::vector<std::string> clients;
-<<<<<<< HEAD
-  // Without the right to see it, backend_type is null: then a session counts as a client, unless it has no user at all.
-  for (const auto &row : spi.query(
-           "SELECT 'pid ' || pid::text || ', application \"' || coalesce(application_name, '') || '\", user \"' ||"
-           " coalesce(usename::text, '') || '\", from ' || coalesce(host(client_addr), 'a local socket') || ', ' ||"
-           " coalesce(state, 'state not visible') || coalesce(', since ' || date_trunc('second', state_change)::text, "
-           "'')"
-           " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-           " AND leader_pid IS DISTINCT FROM pg_backend_pid()"
-           " AND coalesce(backend_type = 'client backend', usename IS NOT NULL) ORDER BY pid"))
-=======
   for (const auto &row : spi.query(other_clients_sql()))
->>>>>>> script
     clients.push_back(row[0].value_or(""));
   if (clients.empty())
     return ok(name, "no other client is connected to this database");

@@ -51,17 +51,11 @@ struct Step {
   // Of a step that changes rows:
   std::string table; // whose rows, or empty
   Change change = Change::update;
-<<<<<<< HEAD
   std::string matching;   // FROM ... [WHERE ...] of the rows it will change
   std::string row;        // what `matching` calls such a row
   bool overwrites = true; // false of an update that only fills a column which a step before it adds
   std::string unsettled;  // of an update: FROM ... [WHERE ...] of rows that it leaves none of
-  std::vector<SideEffect> side_effects;
-=======
-  std::string matching;  // FROM ... [WHERE ...] of the rows it will change
-  std::string unsettled; // of an update: FROM ... [WHERE ...] of rows that it leaves none of
   std::vector<KnownEffect> side_effects;
->>>>>>> script
 
   std::vector<std::string> dropped; // tables that go with all of their rows
   std::vector<std::string> columns; // of table `object`, that go with their values

@@ -215,42 +215,29 @@ void refuse_new_orphans(const backend::Spi &spi, const Survey &survey, const Orp
   }
 }
 
-<<<<<<< HEAD
 namespace {
 
 /// The columns for every table c that lasts, after the name of table r, which is c or what it is a partition of: with
 /// the schema before it where that is another than Immich's.
-std::vector<backend::Row> ask_tables(const backend::Spi &spi, const std::string &schema, const char *named,
-                                     const char *columns) {
-  return spi.query("SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
-                   "::name THEN r.relname::text ELSE n.nspname::text || '.' || r.relname::text END, " + columns +
-                   " FROM pg_class c JOIN pg_class r ON r.oid = " + named +
-                   " JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.relkind = 'r' AND"
-                   " c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema')");
+std::string tables_sql(const std::string &schema, const std::string &named, const std::string &columns) {
+  return "SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
+         "::name THEN r.relname::text ELSE n.nspname::text || '.' || r.relname::text END AS name, " + columns +
+         " FROM pg_class c JOIN pg_class r ON r.oid = " + named +
+         " JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND"
+         " n.nspname NOT IN ('pg_catalog', 'information_schema')";
 }
 
 } // namespace
 
-RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
-  RowCounters counters;
-  for (const auto &row : ask_tables(spi, schema, "c.oid",
-                                    "pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),"
-                                    " pg_stat_get_xact_tuples_deleted(c.oid)"))
-=======
 std::string counters_sql(const std::string &schema) {
-  return "SELECT CASE WHEN n.nspname = " + backend::literal(schema) +
-         "::name THEN c.relname::text ELSE n.nspname::text || '.' || c.relname::text END AS"
-         " name, pg_stat_get_xact_tuples_inserted(c.oid) AS inserted, pg_stat_get_xact_tuples_updated(c.oid) AS"
-         " updated, pg_stat_get_xact_tuples_deleted(c.oid) AS deleted FROM pg_class c JOIN pg_namespace n ON n.oid = "
-         "c.relnamespace"
-         " WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog',"
-         " 'information_schema')";
+  return tables_sql(schema, "c.oid",
+                    "pg_stat_get_xact_tuples_inserted(c.oid) AS inserted, pg_stat_get_xact_tuples_updated(c.oid) AS"
+                    " updated, pg_stat_get_xact_tuples_deleted(c.oid) AS deleted");
 }
 
 RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
   RowCounters counters;
   for (const auto &row : spi.query(counters_sql(schema)))
->>>>>>> script
     counters[row[0].value_or("")] = {std::stoll(row[1].value_or("0")), std::stoll(row[2].value_or("0")),
                                      std::stoll(row[3].value_or("0"))};
   return counters;
@@ -259,7 +246,7 @@ RowCounters read_counters(const backend::Spi &spi, const std::string &schema) {
 TableFiles read_files(const backend::Spi &spi, const std::string &schema) {
   TableFiles files;
   for (const auto &row :
-       ask_tables(spi, schema, "coalesce(pg_partition_root(c.oid)::oid, c.oid)", "c.oid, c.relfilenode"))
+       spi.query(tables_sql(schema, "coalesce(pg_partition_root(c.oid)::oid, c.oid)", "c.oid, c.relfilenode")))
     files[row[1].value_or("")] = {row[0].value_or(""), row[2].value_or("")};
   return files;
 }

@@ -11,15 +11,12 @@ namespace gallery {
 /// their schema before their name: a key may cascade to there as well.
 using RowCounters = std::map<std::string, std::array<std::int64_t, 3>>;
 
-<<<<<<< HEAD
 /// Where the server keeps each table, by OID: its name, as above (a partition's is that of the whole), and its file.
 /// Emptying a table, which no counter counts, gives it another one.
 using TableFiles = std::map<std::string, std::pair<std::string, std::string>>;
-=======
 /// What is said last where everything is done.
 inline constexpr const char *completion =
     "revert-to-immich: cleanup finished. Switch your image to ghcr.io/immich-app/immich-server and start the stack.";
->>>>>>> script
 
 /// Keys, and how many rows point to nothing by each that has such, by "table.key".
 struct Orphans {
@@ -27,22 +24,15 @@ struct Orphans {
   std::map<std::string, std::int64_t> rows;
 };
 
-<<<<<<< HEAD
-/// Runs the steps in order, but those that are done; sets each step's `rows` to how many it changed. Triggers find what
-/// they need (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something
-/// that is not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where
-/// something meddles, and behind the `broken` keys.
-=======
 /// The tables where a step could change fewer rows than it names without an error, because something that is not
 /// Immich's decides row by row: a rule, a trigger that runs before, a child table with its own. Everywhere else the
 /// server changes every row that matches or fails, so nothing needs to be looked up again.
 std::set<std::string> meddled_with(const backend::Spi &spi, const Survey &survey);
 
-/// Runs the steps in order; sets each step's `rows` to how many it changed. Triggers find what they need
-/// (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something that is
-/// not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where something
-/// meddles, and behind the `broken` keys.
->>>>>>> script
+/// Runs the steps in order, but those that are done; sets each step's `rows` to how many it changed. Triggers find what
+/// they need (survey.search_path). Throws 55P03 where another session gets in the way of a step, 55000 where something
+/// that is not Immich's keeps rows. Returns the rows that pointed to nothing before: looked for in tables where
+/// something meddles, and behind the `broken` keys.
 Orphans execute(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
                 const Call &call);
 

@@ -32,6 +32,7 @@ Rehearsal rehearse(const backend::Spi &spi, Situation &now, const std::vector<Dr
   before.migrations = now.identity.native_migrations;
   before.drift = drift;
   before.counters = read_counters(spi, now.survey.schema());
+  before.files = read_files(spi, now.survey.schema());
   auto const broken = broken_keys(now.survey, now.plan, drift);
   auto const orphans = execute(spi, now.survey, now.plan, broken, call);
   Ledger ledger;

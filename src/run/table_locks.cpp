@@ -15,33 +15,8 @@ namespace {
 /// reading any table of the database, or its indexes.
 std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
   std::vector<std::string> lines;
-<<<<<<< HEAD
-  auto const which =
-      table == InvalidOid ? std::string("l.mode = 'AccessExclusiveLock'") : "l.relation = " + std::to_string(table);
-  for (const auto &row : spi.query(
-           "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*)::text ||"
-           " CASE WHEN bool_and(kind = 'table') THEN ' tables' ELSE ' tables and indexes' END END FROM (SELECT l.pid,"
-           " l.mode, k.kind, k.kind || ' \"' || c.relname::text || '\"' AS relname, coalesce('pid ' || l.pid::text ||"
-           " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename::text, '') "
-           "|| "
-           "'\", ' ||"
-           " coalesce(CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
-           " THEN a.backend_type || ' (to prevent wraparound)' END,"
-           " nullif(a.backend_type, 'client backend'), a.state, 'state not visible'), 'prepared transaction "
-           "\"' || x.gid || '\"',"
-           " 'a prepared transaction') AS who FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
-           " CROSS JOIN LATERAL (SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind) k"
-           " LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
-           " LEFT JOIN pg_locks o ON l.pid IS NULL AND o.pid IS NULL AND o.locktype = 'transactionid'"
-           " AND o.virtualtransaction = l.virtualtransaction"
-           " LEFT JOIN pg_prepared_xacts x ON x.transaction = o.transactionid"
-           " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()"
-           " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND " +
-           which + ") s GROUP BY pid, who, mode ORDER BY pid NULLS LAST, mode"))
-=======
   for (const auto &row : spi.query(holders_sql(table == InvalidOid ? std::string("l.mode = 'AccessExclusiveLock'")
                                                                    : "l.relation = " + std::to_string(table))))
->>>>>>> script
     lines.push_back(row[0].value_or(""));
   return lines;
 }
@@ -49,10 +24,10 @@ std::vector<std::string> holders(const backend::Spi &spi, Oid table) {
 } // namespace
 
 std::string holders_sql(const std::string &which) {
-  return "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*) || "
+  return "SELECT who || ', ' || mode || ' on ' || CASE WHEN count(*) = 1 THEN min(relname) ELSE count(*)::text || "
          "CASE WHEN bool_and(kind = 'table') THEN ' tables' ELSE ' tables and indexes' END END FROM (SELECT l.pid,"
-         " l.mode, k.kind, k.kind || ' \"' || c.relname || '\"' AS relname, coalesce('pid ' || l.pid ||"
-         " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename, '') || "
+         " l.mode, k.kind, k.kind || ' \"' || c.relname::text || '\"' AS relname, coalesce('pid ' || l.pid::text ||"
+         " ', application \"' || coalesce(a.application_name, '') || '\", user \"' || coalesce(a.usename::text, '') || "
          "'\", ' ||"
          " coalesce(CASE WHEN a.backend_type = 'autovacuum worker' AND a.query LIKE '%(to prevent wraparound)'"
          " THEN a.backend_type || ' (to prevent wraparound)' END,"

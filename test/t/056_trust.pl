@@ -49,12 +49,9 @@ my @calls = (
 	[ check => 'SELECT * FROM gallery_revert_check();' ],
 	[ plan => 'SELECT * FROM gallery_revert_plan();' ],
 	[ losses => 'SELECT * FROM gallery_revert_losses();' ],
-<<<<<<< HEAD
 	[ archive => 'SELECT * FROM gallery_archive_list();' ],
 	[ 'revert with an archive' => 'SET LOCAL gallery.revert_archive = on; SELECT gallery_revert();' ],
-=======
 	[ script => 'SELECT gallery_revert_script();' ],
->>>>>>> script
 	[ manifest => 'SELECT * FROM gallery_revert_manifest();' ],
 	[ inventory => 'SELECT * FROM immich_inventory();' ],
 	[ advice => 'SELECT * FROM immich_recovery_advice();' ],
