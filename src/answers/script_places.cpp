@@ -70,7 +70,8 @@ std::string write_steps(const Draft &draft, const std::string &quote) {
                            "  ");
     auto condition = step.matching.empty() ? std::string() : "gr_busy" + place;
     if (step.auxiliary)
-      condition += (condition.empty() ? "" : " AND ") + ('(' + busy[step.phase] + ')');
+      condition +=
+          (condition.empty() ? "" : " AND ") + ('(' + (busy[step.phase].empty() ? "false" : busy[step.phase]) + ')');
     if (!condition.empty())
       text += "  IF " + condition + " THEN\n";
     bool const doubtful = draft.rehearsal.doubtful.contains(step.table);

@@ -82,7 +82,7 @@ BEGIN
       PERFORM set_config('role', 'none', true); -- who is connected may see more of others than the owner
       RAISE EXCEPTION USING ERRCODE = '55P03',
         MESSAGE = 'could not lock table "' || coalesce((SELECT c.relname::text FROM pg_class c WHERE c.oid = gr_busy), '?') || '" within '
-          || gr_setting,
+          || gr_setting || CASE WHEN gr_setting ~ '^\s*\d+\s*$' THEN ' ms' ELSE '' END,
         DETAIL = coalesce(pg_temp.gallery_revert_lines(ARRAY(@holders@)), 'whoever held it has let go in the meantime'),
         HINT = 'Wait until these sessions are done, or end them yourself (SELECT pg_terminate_backend(pid);), then run this script'
           ' again. More time: SET gallery.revert_lock_timeout = ''60s''; before it, in the same session.';
