@@ -196,6 +196,16 @@ cmp_ok(scalar @parts, '>=', 2, '... in parts');
 is($status, 0, 'again: nothing is done twice');
 like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
 
+# Gallery once more, with the same files: that it was answered once does not count.
+$node->safe_psql('postgres', 'DROP DATABASE immich WITH (FORCE)');
+$node->safe_psql('postgres', 'CREATE DATABASE immich TEMPLATE fixture');
+write_file("$place->{folder}/.env", slurp_file("$place->{folder}/.env") =~ s/^IMMICH_VERSION=.*/IMMICH_VERSION=v4.57.0/mr);
+write_file("$place->{folder}/docker-compose.yml", slurp_file(glob "$place->{base}/home/immich-preserved/switch-back-immich/files/1.old"));
+write_file("$place->{state}/running/immich-server", "ghcr.io/open-noodle/gallery-server:v4.57.0\n");
+($status, $out) = switch_back($place, answers => "no\n");
+is($status, 3, 'Gallery once more: it asks again') or diag($out);
+like($out, qr/begins anew.*rehearse +the whole.*Proceed\?/s, '... and has rehearsed before');
+
 # What stops it before anything has changed, with what to do.
 sub flat { return $_[0] =~ s/\s*\n\s*(?:\| )?/ /gr }
 sub stopped
