@@ -33,6 +33,8 @@
 # Exit status: 0 done (--check: ready), 1 stopped, and nothing has changed, 2 wrong usage, 3 the answer was no, 4 stopped after something
 # had changed: the same command goes on, --undo goes back, 5 another call of it is at work, 129/130/143 interrupted by a signal.
 
+[ "${BASH_VERSINFO[0]}" -ge 4 ] || { echo "$program: bash 4 or newer is needed, this is $BASH_VERSION" >&2; exit 1; }
+
 check='' yes='' json='' undo='' no_docker='' install='' out=${HOME:+$HOME/immich-preserved} compose_args=() compose_files=() binaries=''
 tmp='' folder='' log='' run='' stage='' secrets='' results=''
 readonly status_stopped=1 status_usage=2 status_answer=3 status_changed=4 status_busy=5

@@ -5,7 +5,11 @@
 #   archive_name, archive_of     what the archive for this server is called; where it is (--binaries, beside this project, or in it)
 #   install_extension            from the archive; else built in a throw-away container of the database's own image
 
-extension_version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" "$guided/../../gallery_revert.control")
+# Beside the scripts, or where a package of Debian's has it.
+for control in "$guided/../../gallery_revert.control" /usr/share/postgresql/*/extension/gallery_revert.control; do
+    [ ! -r "$control" ] || break
+done
+extension_version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" "$control")
 
 # Tried and rolled back.
 extension_ready()

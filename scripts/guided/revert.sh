@@ -130,6 +130,10 @@ show_losses()
         note "- $count $what" "    $instead" ${names:+"    $names"}
     done < <(tr '\t' '\037' <"$files_place/losses.tsv")
     [ -s "$files_place/losses.tsv" ] || note "  nothing"
+    case $(recall keep) in *albums*) ;; *) ! grep -q $'\tspaces\{0,1\} with' "$files_place/losses.tsv" ||
+        note "" "Spaces can become albums, with their members and photos: --spaces-as-albums." ;; esac
+    case $(recall keep) in *people*) ;; *) ! grep -q $'\tpets\{0,1\} ' "$files_place/losses.tsv" ||
+        note "Pets can stay, among people: --pets-as-people." ;; esac
     note "" "What stays: all photos and videos, albums, people and their faces, tags, the owners' favourites, \
 share links, accounts and keys."
     [ ! -r "$inventory" ] || note "$(awk -F '\t' '{ n[$1] = $2 } END { printf "(%d photos and videos, %d albums, %d tags, %d users)",

@@ -3,7 +3,8 @@
 #
 #   open_folder KEY        $out/$program-KEY, made if need be; another call that is at work there ends this one, status 5
 #                          -> folder, files_place (a folder for more than words), run
-#   remember KEY VALUE     recall KEY            forget_all: what is there gets another name, the next call begins anew
+#   remember KEY VALUE     recall KEY            forget_all WORD: what is there is put aside, the next call begins anew
+#   begin_anew WORD           the same, for this call
 #   run_stages STAGE...
 #
 # With --check nothing is written: what is there is read, and what is remembered lasts as long as the call.
@@ -17,6 +18,7 @@ open_folder()
     if [ -n "$check" ]; then
         [ ! -r "$folder/state" ] || read_state
         run=${memory[run]:-check$$}
+        memory[begun]=${memory[begun]:-$(date +%s)}
         folder='' files_place=$tmp/files
         mkdir -- "$files_place"
         return
@@ -28,10 +30,22 @@ open_folder()
     log=$folder/log files_place=$folder/files
     read_state
     run=${memory[run]:-}
-    if [ -z "$run" ]; then
-        run=$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
-        remember run "$run"
-    fi
+    [ -n "$run" ] || name_run
+}
+name_run()
+{
+    run=$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+    remember begun "$(date +%s)"
+    remember run "$run"
+}
+# What was found and answered on another day, or before the last time that all was done, holds no more.
+begin_anew()
+{
+    note "what an earlier call found is put aside: this begins anew"
+    [ -n "$folder" ] || { memory=(); return; }
+    forget_all "$1"
+    mkdir -- "$folder/files" || fail "cannot write into $folder"
+    name_run
 }
 
 # One call at a time. The lock goes with the processes that hold it: a command that was killed may have left one at work.

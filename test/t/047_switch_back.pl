@@ -196,6 +196,16 @@ cmp_ok(scalar @parts, '>=', 2, '... in parts');
 is($status, 0, 'again: nothing is done twice');
 like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
 
+# Gallery once more, with the same files: that it was answered once does not count.
+$node->safe_psql('postgres', 'DROP DATABASE immich WITH (FORCE)');
+$node->safe_psql('postgres', 'CREATE DATABASE immich TEMPLATE fixture');
+write_file("$place->{folder}/.env", slurp_file("$place->{folder}/.env") =~ s/^IMMICH_VERSION=.*/IMMICH_VERSION=v4.57.0/mr);
+write_file("$place->{folder}/docker-compose.yml", slurp_file(glob "$place->{base}/home/immich-preserved/switch-back-immich/files/1.old"));
+write_file("$place->{state}/running/immich-server", "ghcr.io/open-noodle/gallery-server:v4.57.0\n");
+($status, $out) = switch_back($place, answers => "no\n");
+is($status, 3, 'Gallery once more: it asks again') or diag($out);
+like($out, qr/begins anew.*rehearse +the whole.*Proceed\?/s, '... and has rehearsed before');
+
 # What stops it before anything has changed, with what to do.
 sub flat { return $_[0] =~ s/\s*\n\s*(?:\| )?/ /gr }
 sub stopped
@@ -291,11 +301,15 @@ is_deeply([ @{ $events[-1] }{qw(event status exit changed)} ], [ 'result', 'done
 $place = installation();
 change('docker-compose.yml', sub { s/\$\{IMMICH_VERSION:-release\}-cuda/v4.57.0-cuda\@sha256:0123456789abcdef/ });
 write_file("$place->{state}/running/immich-machine-learning", "ghcr.io/open-noodle/gallery-ml:v4.57.0-cuda\@sha256:0123456789abcdef\n");
-($status, $out) = switch_back($place, arguments => [ '--yes', '--json' ], answers => '');
+($status, $out) = switch_back($place, arguments => [qw(--yes --json --spaces-as-albums --pets-as-people)], answers => '');
 is($status, 0, '--yes --json') or diag($out, log_of($place));
 @events = map { JSON::PP::decode_json($_) } split /\n/, $out;
 is_deeply([ @{ $events[-1] }{qw(event status exit tag database)} ], [ 'result', 'done', 0, $tag, 'immich' ], '... one line for each event');
 like(slurp_file("$place->{folder}/docker-compose.yml"), qr{immich-machine-learning:$tag-cuda #}, '... a tag that was written out');
+cmp_ok($node->safe_psql('immich', 'SELECT count(*) FROM album'), '>', $node->safe_psql('fixture', 'SELECT count(*) FROM album'),
+	'... spaces became albums');
+is($node->safe_psql('immich', q(SELECT count(*) FROM person)), $node->safe_psql('fixture', q(SELECT count(*) FROM person)),
+	'... pets stayed among people');
 
 # Without docker: services of systemd, the settings in a file, a database that is reached by them.
 $place = installation();
@@ -367,8 +381,7 @@ switched($place, 'another plan');
 
 # Killed before and after each command that changes something, and at each question; each time the same command goes on.
 my @kills = map { ("before $_", "after $_") } 'pg_dump --format', q(dbname='preserve_test_), 'cp -',
-	'CREATE DATABASE "gallery_revert_rehearsal',
-	'pg_restore --file=- --no-sub',
+	'CREATE DATABASE "gallery_revert_rehearsal', 'pg_restore --file=- --no-sub',
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
 $place = installation();
