@@ -27,6 +27,7 @@ CREATE EXTENSION gallery_revert SCHEMA gallery_revert_run;
 SQL
     case $(recall keep) in *albums*) echo "SET gallery.revert_spaces = 'albums';" ;; esac
     case $(recall keep) in *people*) echo "SET gallery.revert_pets = 'people';" ;; esac
+    case $(recall keep) in *archive*) echo "SET gallery.revert_archive = on;" ;; esac
     cat <<'SQL'
 SELECT 'pin', a.pin FROM :"ext".immich_recovery_advice(NULL::pg_catalog.text) AS a WHERE a.advice = 'revert_gallery'::pg_catalog.text;
 SELECT 'plan', pg_catalog.string_agg(p.digest, ' ' ORDER BY p.step) FROM :"ext".gallery_revert_plan() AS p;
@@ -134,6 +135,8 @@ show_losses()
         note "" "Spaces can become albums, with their members and photos: --spaces-as-albums." ;; esac
     case $(recall keep) in *people*) ;; *) ! grep -q $'\tpets\{0,1\} ' "$files_place/losses.tsv" ||
         note "Pets can stay, among people: --pets-as-people." ;; esac
+    case $(recall keep) in *archive*) note "" "What goes is written into the schema gallery_archive of the database first." ;;
+        *) note "What goes can be written down in the database first: --archive." ;; esac
     note "" "What stays: all photos and videos, albums, people and their faces, tags, the owners' favourites, \
 share links, accounts and keys."
     [ ! -r "$inventory" ] || note "$(awk -F '\t' '{ n[$1] = $2 } END { printf "(%d photos and videos, %d albums, %d tags, %d users)",

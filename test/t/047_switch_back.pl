@@ -301,7 +301,7 @@ is_deeply([ @{ $events[-1] }{qw(event status exit changed)} ], [ 'result', 'done
 $place = installation();
 change('docker-compose.yml', sub { s/\$\{IMMICH_VERSION:-release\}-cuda/v4.57.0-cuda\@sha256:0123456789abcdef/ });
 write_file("$place->{state}/running/immich-machine-learning", "ghcr.io/open-noodle/gallery-ml:v4.57.0-cuda\@sha256:0123456789abcdef\n");
-($status, $out) = switch_back($place, arguments => [qw(--yes --json --spaces-as-albums --pets-as-people)], answers => '');
+($status, $out) = switch_back($place, arguments => [qw(--yes --json --spaces-as-albums --pets-as-people --archive)], answers => '');
 is($status, 0, '--yes --json') or diag($out, log_of($place));
 @events = map { JSON::PP::decode_json($_) } split /\n/, $out;
 is_deeply([ @{ $events[-1] }{qw(event status exit tag database)} ], [ 'result', 'done', 0, $tag, 'immich' ], '... one line for each event');
@@ -310,6 +310,7 @@ cmp_ok($node->safe_psql('immich', 'SELECT count(*) FROM album'), '>', $node->saf
 	'... spaces became albums');
 is($node->safe_psql('immich', q(SELECT count(*) FROM person)), $node->safe_psql('fixture', q(SELECT count(*) FROM person)),
 	'... pets stayed among people');
+cmp_ok($node->safe_psql('immich', 'SELECT count(*) FROM gallery_archive.rows'), '>', 100, '... what went is in the archive');
 
 # Without docker: services of systemd, the settings in a file, a database that is reached by them.
 $place = installation();
