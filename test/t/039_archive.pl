@@ -23,7 +23,8 @@ sub write_down
 CREATE SCHEMA IF NOT EXISTS seen;
 CREATE TABLE seen.$name (t text, content jsonb);
 DO \$\$ DECLARE r record; BEGIN
-  FOR r IN SELECT c.oid::regclass AS full_name, c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = '$schema'::regnamespace LOOP
+  FOR r IN SELECT c.oid::regclass AS full_name, c.relname FROM pg_class c
+    WHERE c.relkind = 'r' AND c.relnamespace = '$schema'::regnamespace LOOP
     EXECUTE format('INSERT INTO seen.$name SELECT %L, to_jsonb(x.*) FROM %s x', r.relname, r.full_name);
   END LOOP;
 END \$\$;
@@ -50,7 +51,8 @@ SELECT b.t, b.content FROM seen.before b LEFT JOIN went w USING (t) JOIN
 -- The values of columns that went, but those that a new row gets.
 CREATE VIEW seen.values AS
 SELECT b.t, b.content, c.name, b.content -> c.name AS value FROM seen.before b JOIN seen.columns_before c USING (t)
-WHERE EXISTS (SELECT FROM seen.columns_after a WHERE a.t = c.t) AND NOT EXISTS (SELECT FROM seen.columns_after a WHERE (a.t, a.name) = (c.t, c.name))
+WHERE EXISTS (SELECT FROM seen.columns_after a WHERE a.t = c.t)
+  AND NOT EXISTS (SELECT FROM seen.columns_after a WHERE (a.t, a.name) = (c.t, c.name))
 AND b.content -> c.name <> 'null' AND b.content ->> c.name IS DISTINCT FROM (regexp_match(c.initial, $re$^'(.*)'::$re$))[1];
 SQL
 
@@ -64,7 +66,8 @@ sub archived
 	write_down($database, qq{"$quoted"}, 'before');
 	my $before = join '', $on, @settings;
 	is(query($database, q{SELECT count(*) FROM gallery_revert_plan() WHERE phase = 'archive'}), 0, "$name: nothing is archived unasked");
-	my $plan = query($database, "$before SELECT sum(rows) FROM gallery_revert_plan() WHERE phase = 'archive' AND statement LIKE 'INSERT INTO gallery_archive.rows%'");
+	my $plan = query($database,
+		"$before SELECT sum(rows) FROM gallery_revert_plan() WHERE phase = 'archive' AND statement LIKE 'INSERT INTO gallery_archive.rows%'");
 	my $digest = query($database, "$before SELECT digest FROM gallery_revert_plan() ORDER BY step DESC LIMIT 1");
 	my ($status, $out, $err) = revert($node, $database, before => $before);
 	is($status, 0, "$name: reverted") or diag($err);
@@ -133,7 +136,8 @@ foreach my $generation (Fixture::Facts::generation_names())
 	query($database, $undo);
 	gallery($node, 'without', '--generation', $generation);
 	revert($node, 'without');
-	is(query($database, 'SELECT name, status, detail FROM gallery_revert_check()'), query('without', 'SELECT name, status, detail FROM gallery_revert_check()'),
+	is(query($database, 'SELECT name, status, detail FROM gallery_revert_check()'),
+		query('without', 'SELECT name, status, detail FROM gallery_revert_check()'),
 		"$generation: without the archive's schema it is the same stock Immich");
 	is(listing($database), listing('without'), "$generation: and the same catalog");
 	drop($_) foreach $database, 'without';
@@ -146,13 +150,15 @@ sub listing { my ($database) = @_; return (split /\n/, state_of($node, $database
 # Vectors are written as text that the type reads back; numbers and bytes with all of their digits, whatever the session is set to.
 {
 	gallery($node, 'digits', '--generation', 'v5.9');
-	query('digits', 'CREATE SCHEMA seen; CREATE TABLE seen.face AS SELECT * FROM face_search; CREATE TABLE seen.edit AS SELECT * FROM asset_edit;
+	query('digits', 'CREATE SCHEMA seen; CREATE TABLE seen.face AS SELECT * FROM face_search;
+		CREATE TABLE seen.edit AS SELECT * FROM asset_edit;
 		CREATE TABLE seen.space AS SELECT * FROM shared_space');
 	my ($status, undef, $err) = revert($node, 'digits', before => "$on SET extra_float_digits = -15; SET bytea_output = escape; "
 		. q{SET DateStyle = 'German'; SET IntervalStyle = sql_standard; SET TimeZone = 'Asia/Tokyo';});
 	is($status, 0, 'reverted in a session with odd output settings') or diag($err);
 	is(query('digits', <<'SQL'), 't|t', 'vectors are texts that the type reads back');
-SELECT count(*) > 0, bool_and(jsonb_typeof(r.content -> 'embedding') = 'string' AND (r.content ->> 'embedding')::public.vector::text = f.embedding::text)
+SELECT count(*) > 0, bool_and(jsonb_typeof(r.content -> 'embedding') = 'string'
+  AND (r.content ->> 'embedding')::public.vector::text = f.embedding::text)
 FROM gallery_archive.rows r JOIN seen.face f ON f."faceId"::text = r.content ->> 'faceId' WHERE r.table_name = 'face_search'
 SQL
 	is(query('digits', <<'SQL'), 't|t', 'a row is read back as it was');
@@ -168,7 +174,8 @@ SQL
 	gallery($node, 'owned');
 	query('owned', <<'SQL');
 DO $$ DECLARE r record; BEGIN
-  FOR r IN SELECT c.oid::regclass AS t FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND NOT EXISTS
+  FOR r IN SELECT c.oid::regclass AS t FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+     AND NOT EXISTS
       (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') LOOP
     EXECUTE format('ALTER TABLE %s OWNER TO keeper', r.t);
   END LOOP;
@@ -185,14 +192,17 @@ SQL
 	my ($status, undef, $err) = revert($node, 'owned', before => $on);
 	like($err, qr/^ERROR:  42501: role "keeper" may not make schema "gallery_archive"\nHINT:  .*GRANT CREATE ON DATABASE owned TO keeper;/m,
 		'an owner who may not make a schema: refused before anything is done');
-	is(query('owned', "$on SELECT status, hint FROM gallery_revert_check() WHERE name = 'archive'") =~ /^blocked\|.*GRANT CREATE/, 1, 'the check says so');
+	is(query('owned', "$on SELECT status, hint FROM gallery_revert_check() WHERE name = 'archive'") =~ /^blocked\|.*GRANT CREATE/,
+		1, 'the check says so');
 	is(state_of($node, 'owned'), $before, 'nothing has changed');
 	query('owned', 'GRANT CREATE ON DATABASE owned TO keeper');
 	($status, undef, $err) = revert($node, 'owned', before => $on);
 	is($status, 0, 'with that right it is made') or diag($err);
-	is(query('owned', q{SELECT DISTINCT pg_get_userbyid(c.relowner) FROM pg_class c WHERE relnamespace = 'gallery_archive'::regnamespace AND relkind = 'r'
+	is(query('owned', q{SELECT DISTINCT pg_get_userbyid(c.relowner) FROM pg_class c
+		WHERE relnamespace = 'gallery_archive'::regnamespace AND relkind = 'r'
 		UNION SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'gallery_archive'}), 'keeper', 'it is the owner\'s');
-	is(query('owned', q{SELECT string_agg(DISTINCT has_table_privilege('curious', c.oid, p)::text || has_schema_privilege('curious', c.relnamespace, 'USAGE'), '')
+	is(query('owned', q{SELECT string_agg(DISTINCT has_table_privilege('curious', c.oid, p)::text ||
+		has_schema_privilege('curious', c.relnamespace, 'USAGE'), '')
 		FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
 		WHERE relnamespace = 'gallery_archive'::regnamespace AND relkind = 'r'}), 'falsefalse', 'nobody else may do anything with it');
 	query('owned', 'GRANT EXECUTE ON FUNCTION gallery_archive_list() TO curious, keeper');
@@ -209,16 +219,19 @@ my $tables = 'CREATE TABLE gallery_archive.rows (run int, step int, table_name t
 foreach my $case (
 	[ 'nothing in it', '', 'it has no table "rows"' ],
 	[ 'a table of mine', 'CREATE TABLE gallery_archive.mine ()', 'it has no table "rows"' ],
-	[ 'one table only', 'CREATE TABLE gallery_archive.rows (run int, step int, table_name text, change text, key jsonb, content jsonb, why text)',
+	[ 'one table only',
+		'CREATE TABLE gallery_archive.rows (run int, step int, table_name text, change text, key jsonb, content jsonb, why text)',
 		'it has no table "facts"' ],
 	[ 'another column', "$tables ALTER TABLE gallery_archive.facts ADD COLUMN mine text", 'table "facts" has other columns: run integer, ' ],
 	[ 'another type', "$tables ALTER TABLE gallery_archive.rows ALTER COLUMN key TYPE text", 'table "rows" has other columns: run integer, ' ],
 	[ 'a view', "$tables ALTER TABLE gallery_archive.facts RENAME TO f; CREATE VIEW gallery_archive.facts AS SELECT * FROM gallery_archive.f",
 		'"facts" is not a plain table' ],
-	[ 'a trigger', "$tables CREATE TRIGGER t BEFORE INSERT ON gallery_archive.rows FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+	[ 'a trigger',
+		"$tables CREATE TRIGGER t BEFORE INSERT ON gallery_archive.rows FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
 		'"rows" is not a plain table' ],
 	[ 'policies', "$tables ALTER TABLE gallery_archive.rows ENABLE ROW LEVEL SECURITY", '"rows" is not a plain table' ],
-	[ 'a table of another owner', "$tables ALTER TABLE gallery_archive.facts OWNER TO curious", 'table "facts" does not belong to the schema\'s owner' ],
+	[ 'a table of another owner', "$tables ALTER TABLE gallery_archive.facts OWNER TO curious",
+		'table "facts" does not belong to the schema\'s owner' ],
 	[ 'another owner', "$tables ALTER SCHEMA gallery_archive OWNER TO curious; ALTER TABLE gallery_archive.facts OWNER TO curious;
 		ALTER TABLE gallery_archive.rows OWNER TO curious", 'it belongs to "curious"' ])
 {
@@ -231,15 +244,18 @@ foreach my $case (
 	is(state_of($node, 'strange'), $before, "$name: nothing has changed");
 	my ($status) = revert($node, 'strange');
 	is($status, 0, "$name: left alone by a revert without an archive");
-	is(query('strange', q{SELECT status, detail FROM gallery_revert_check() WHERE name = 'archive'}) =~ /^warning\|schema "gallery_archive" is not one/, 1,
+	is(query('strange', q{SELECT status, detail FROM gallery_revert_check() WHERE name = 'archive'})
+		  =~ /^warning\|schema "gallery_archive" is not one/, 1,
 		"$name: and named by the check");
 	drop('strange');
 }
 
 # What comes between the rows and the archive is seen by the proof.
 foreach my $case (
-	[ 'rows are kept out', 'RETURN CASE WHEN NEW.table_name = \'system_metadata\' THEN NULL ELSE NEW END', qr/archive: 0 of \d+ rows of table "system_metadata"/m ],
-	[ 'rows are added', 'INSERT INTO gallery_archive.facts VALUES (1, \'mine\'); RETURN NEW', qr/table "gallery_archive\.facts": \d+ rows inserted, expected \d+/m ])
+	[ 'rows are kept out', 'RETURN CASE WHEN NEW.table_name = \'system_metadata\' THEN NULL ELSE NEW END',
+		qr/archive: 0 of \d+ rows of table "system_metadata"/m ],
+	[ 'rows are added', 'INSERT INTO gallery_archive.facts VALUES (1, \'mine\'); RETURN NEW',
+		qr/table "gallery_archive\.facts": \d+ rows inserted, expected \d+/m ])
 {
 	my ($name, $body, $message) = @$case;
 	gallery($node, 'proof');
@@ -247,7 +263,8 @@ foreach my $case (
 CREATE SCHEMA mine;
 CREATE FUNCTION mine.meddle() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN $body; END \$\$;
 CREATE FUNCTION mine.on_schema() RETURNS event_trigger LANGUAGE plpgsql AS \$\$ BEGIN
-  IF to_regclass('gallery_archive.rows') IS NOT NULL AND tg_tag = 'COMMENT' AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'meddle') THEN
+  IF to_regclass('gallery_archive.rows') IS NOT NULL AND tg_tag = 'COMMENT'
+     AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'meddle') THEN
     CREATE TRIGGER meddle BEFORE INSERT ON gallery_archive.rows FOR EACH ROW EXECUTE FUNCTION mine.meddle();
   END IF;
 END \$\$;
@@ -264,7 +281,8 @@ SQL
 # It says that it is there, how large, and in words what is in it; a revert of a database that was Gallery's again adds to it.
 {
 	gallery($node, 'words', '--generation', 'v5.9');
-	my $losses = query('words', q{SELECT what, count, names FROM gallery_revert_losses() WHERE what NOT LIKE '%Gallery''s own notes' ORDER BY what COLLATE "C"});
+	my $losses = query('words', q{SELECT what, count, names FROM gallery_revert_losses() WHERE what NOT LIKE '%Gallery''s own notes'
+		ORDER BY what COLLATE "C"});
 	my $told = query('words', "$on SELECT count(*) > 5 AND bool_and(instead LIKE '%; the archive has it') FROM gallery_revert_losses()");
 	is($told, 't', 'what is lost is said to be in the archive');
 	is(query('words', 'SELECT count(*) FROM gallery_archive_list()'), 0, 'no archive, nothing to list');
@@ -272,14 +290,17 @@ SQL
 	is(query('words', 'SELECT what, count, names FROM gallery_archive_list() WHERE what NOT LIKE \'rows in all%\''), $losses,
 		'the list has what was lost, in the same words');
 	like(query('words', 'SELECT what, count, names FROM gallery_archive_list() LIMIT 1'),
-		qr/^rows in all, of Gallery v5\.9\.0, taken back to Immich v3\.3\.5 on 2\d{3}-\d\d-\d\d\|\d+\|\{.*"shared_space: 6"/, 'and begins with the run');
+		qr/^rows in all, of Gallery v5\.9\.0, taken back to Immich v3\.3\.5 on 2\d{3}-\d\d-\d\d\|\d+\|\{.*"shared_space: 6"/,
+		'and begins with the run');
 	like(query('words', q{SELECT status, detail FROM gallery_revert_check() WHERE name = 'archive'}),
 		qr/^ok\|schema "gallery_archive" holds what was removed: \d+ rows of 1 revert, \d+ kB$/, 'the check says that it is there and how large');
 	is(query('words', 'SELECT product FROM gallery_revert_status()'), 'immich', 'which changes nothing about the database being an Immich');
-	is(query('words', q{SELECT count(*) FROM gallery_revert_check() WHERE status <> 'ok' AND name NOT IN ('extension', 'function bodies')}), 0, 'a clean one');
-	is(query('words', q{SELECT string_agg(DISTINCT kind, ', ' ORDER BY kind) FROM gallery_archive.facts}), 'definition of column, definition of constraint, '
-		. 'definition of function, definition of index, definition of table, definition of trigger, gallery_migrations, kysely_migrations, run, thing, '
-		. 'version_history', 'definitions, ledgers and versions are there');
+	is(query('words', q{SELECT count(*) FROM gallery_revert_check() WHERE status <> 'ok' AND name NOT IN ('extension', 'function bodies')}),
+		0, 'a clean one');
+	is(query('words', q{SELECT string_agg(DISTINCT kind, ', ' ORDER BY kind) FROM gallery_archive.facts}),
+		'definition of column, definition of constraint, '
+		. 'definition of function, definition of index, definition of table, definition of trigger, gallery_migrations, kysely_migrations, '
+		. 'run, thing, version_history', 'definitions, ledgers and versions are there');
 	my $first = query('words', q{SELECT md5(string_agg(r::text, '' ORDER BY r::text)) FROM gallery_archive.rows r WHERE run = 1});
 
 	# Gallery's definitions make its tables again.
@@ -303,12 +324,15 @@ SQL
 	query('words', 'CREATE EXTENSION gallery_revert');
 	my ($status, undef, $err) = revert($node, 'words', before => $on);
 	is($status, 0, 'and reverted, with an archive again') or diag($err);
-	is(query('words', q{SELECT md5(string_agg(r::text, '' ORDER BY r::text)) FROM gallery_archive.rows r WHERE run = 1}), $first, 'the first is as it was');
-	is(query('words', q{SELECT string_agg(run || ': ' || n, ', ' ORDER BY run) FROM (SELECT run, count(*) AS n FROM gallery_archive.rows GROUP BY 1) x})
+	is(query('words', q{SELECT md5(string_agg(r::text, '' ORDER BY r::text)) FROM gallery_archive.rows r WHERE run = 1}),
+		$first, 'the first is as it was');
+	is(query('words', q{SELECT string_agg(run || ': ' || n, ', ' ORDER BY run) FROM
+		(SELECT run, count(*) AS n FROM gallery_archive.rows GROUP BY 1) x})
 			=~ /^1: (\d+), 2: \1$/, 1, 'the second is beside it');
 	is(query('words', 'SELECT string_agg(DISTINCT run::text, \',\') FROM gallery_archive_list()'), '1,2', 'both are listed');
 	query('words', 'DROP SCHEMA gallery_archive CASCADE');
-	is(query('words', q{SELECT count(*) FROM gallery_revert_check() WHERE name = 'archive' OR status <> 'ok' AND name NOT IN ('extension', 'function bodies')}), 0,
+	is(query('words', q{SELECT count(*) FROM gallery_revert_check() WHERE name = 'archive' OR status <> 'ok'
+		AND name NOT IN ('extension', 'function bodies')}), 0,
 		'DROP SCHEMA gallery_archive CASCADE is all it takes to be rid of it');
 	drop($_) foreach qw(words source);
 }
@@ -336,7 +360,8 @@ SQL
 	is(restore('other', $newer, ''), '', 'into an empty database');
 	is(archive_of('other'), $archive, 'and again');
 	query('library', 'CREATE EXTENSION gallery_revert');
-	is(query('library', q{SELECT status FROM gallery_revert_check() WHERE name IN ('archive', 'schema')}), "ok\nok", 'a stock Immich with an archive');
+	is(query('library', q{SELECT status FROM gallery_revert_check() WHERE name IN ('archive', 'schema')}), "ok\nok",
+		'a stock Immich with an archive');
 	query('library', 'DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE EXTENSION gallery_revert');
 	is(query('library', 'SELECT count(*) > 10 FROM gallery_archive_list()'), 't', 'it can be read where no Immich is left');
 	drop($_) foreach qw(library other);
@@ -345,7 +370,8 @@ SQL
 # It is written before the locks are taken. If anybody writes until they are had, it is written anew under them; if somebody is writing
 # already, only then.
 {
-	my $space = q{SELECT content ->> 'name' FROM gallery_archive.rows WHERE table_name = 'shared_space' AND content ->> 'name' !~ '^Space [2-6]$'};
+	my $space = q{SELECT content ->> 'name' FROM gallery_archive.rows WHERE table_name = 'shared_space'
+		AND content ->> 'name' !~ '^Space [2-6]$'};
 	gallery($node, 'busy', '--generation', 'v5.8');
 	my ($reader_out, $reader_err, $out, $err) = ('') x 4;
 	my $reader = start_session($node, 'busy', 'reader', \$reader_out, \$reader_err, 'BEGIN', 'LOCK TABLE asset IN ACCESS SHARE MODE',
@@ -365,7 +391,8 @@ SQL
 	drop('busy');
 
 	gallery($node, 'busy', '--generation', 'v5.8');
-	my $writer = start_session($node, 'postgres', 'writer', \$reader_out, \$reader_err, 'BEGIN', 'CREATE TABLE t ()', 'SELECT pg_sleep(4)', 'ROLLBACK');
+	my $writer = start_session($node, 'postgres', 'writer', \$reader_out, \$reader_err, 'BEGIN', 'CREATE TABLE t ()',
+		'SELECT pg_sleep(4)', 'ROLLBACK');
 	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		WHERE a.application_name = 'writer' AND l.locktype = 'transactionid'}) or die 'no writer';
 	is((revert($node, 'busy', before => $on))[0], 0, 'somebody is writing elsewhere in the cluster');

@@ -80,7 +80,8 @@ sub plant
 	my $author = $option{as};
 	gallery($node, $database, @{ $base{ $option{base} } });
 	my $owner = $option{owner} // 'immich';
-	my $to_immich = $owner eq 'immich' ? "GRANT CREATE ON DATABASE $database TO immich; ALTER SCHEMA public OWNER TO immich; " . owned_by('immich') : '';
+	my $to_immich = $owner eq 'immich' ? "GRANT CREATE ON DATABASE $database TO immich; ALTER SCHEMA public OWNER TO immich; "
+	  . owned_by('immich') : '';
 	$node->safe_psql($database, "$trap GRANT CREATE ON SCHEMA public TO mallory;" . $to_immich
 		  . ($option{before} // ''));
 	my ($rc, undef, $err) = $node->psql($database, $sql, connstr => $node->connstr($database) . " user=$author", on_error_stop => 1);
@@ -220,7 +221,8 @@ foreach my $owner ('immich', 'superuser')
 	foreach my $case (
 		[ 'an index', 'CREATE INDEX ON gallery_archive.rows ((public.evil(why)));' ],
 		[ 'a default', "ALTER TABLE gallery_archive.rows ALTER why SET DEFAULT public.evil('x');" ],
-		[ 'a view', 'ALTER TABLE gallery_archive.facts RENAME TO f; CREATE VIEW gallery_archive.facts AS SELECT run, kind, public.evil(name) AS name,'
+		[ 'a view', 'ALTER TABLE gallery_archive.facts RENAME TO f; CREATE VIEW gallery_archive.facts AS'
+			  . ' SELECT run, kind, public.evil(name) AS name,'
 			  . ' value FROM gallery_archive.f;' ])
 	{
 		plant("an archive with $case->[0]", "$name_of $archive INSERT INTO gallery_archive.facts VALUES (1, 'run', 'at', '1'); $case->[1]", %as,
