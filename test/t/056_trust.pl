@@ -59,9 +59,9 @@ my @calls = (
 	[ revert => 'SELECT gallery_revert();' ],
 	[ repair => 'SELECT immich_repair_migration_order();' ]);
 
-# All settings of the session but the token, which the calls set themselves; one text a line.
+# All settings of the session but the two that the calls set themselves; one text a line.
 my $settings = q(SELECT name || '=' || pg_catalog.translate(setting, E'\\n|', '  ') FROM pg_catalog.pg_settings
-  WHERE name <> 'gallery.revert_token' ORDER BY name;);
+  WHERE name NOT IN ('gallery.revert_token', 'gallery.revert_archive') ORDER BY name;);
 
 my %base = (
 	'Immich' => [ '--generation', 'v4.57', '--product', 'immich' ],
