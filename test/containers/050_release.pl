@@ -23,7 +23,8 @@ foreach my $name (qw(pg17-amd64 pg18-amd64 pg18-arm64))
 }
 system("cd $binaries && sha256sum *.gz >SHA256SUMS") == 0 or die "sha256sum: $?";
 
-my @images = (getcwd() . '/test/containers/engine', 'within', 'packaging/images', '--insecure', 'ghcr.io/Somebody/gallery_revert', $binaries);
+my @images = (getcwd() . '/test/containers/engine', 'within',
+	'packaging/images', '--insecure', 'ghcr.io/Somebody/gallery_revert', $binaries);
 my $name = "ghcr.io/somebody/gallery_revert:$version-18";
 foreach my $time ('', ', again')
 {
