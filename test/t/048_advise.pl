@@ -1,0 +1,139 @@
+# scripts/advise.sql, made by tools/advise-sql, gives the answers of immich_recovery_advice(): every state of the table of decisions,
+# every release on every number of migrations, and odd ledgers, compared word by word; and scripts/advise.sh prints them, changes
+# nothing, and runs nobody's code.
+use strict;
+use warnings FATAL => 'all';
+
+use Advice;
+use Cwd qw(abs_path);
+use Fixture;
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Twin;
+
+my $root = abs_path(__FILE__) =~ s{/test/t/[^/]+$}{}r;
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my ($plain, $complaints) = ('', '');
+ok(IPC::Run::run([ "$root/tools/advise-sql" ], '>', \$plain, '2>', \$complaints), 'the file is made') or diag($complaints);
+is($complaints, '', 'without a complaint');
+unlike($plain, qr/@[a-z_]+@/, 'and every place is filled');
+my ($block) = $plain =~ /^(DO LANGUAGE plpgsql .*^\$advice\$);$/ms or die 'no block';
+
+my $node = Twin::start_node('advise', client_min_messages => 'warning');
+my $twin = Twin->new($node, 'work');
+
+# Both answers. A state is a savepoint of an open transaction; reading only is set and ends within it.
+my $refused = <<'SQL';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  RETURN replace(concat_ws('|', 'refused ' || code, message, detail, hint), E'\n', ' ');
+END $ask$;
+SQL
+my $ask = <<"SQL" . $refused . <<"SQL" . $refused . <<'SQL';
+CREATE FUNCTION pg_temp.ask(wanted text) RETURNS text LANGUAGE plpgsql AS \$ask\$
+DECLARE
+  result text; code text; message text; detail text; hint text;
+BEGIN
+  SELECT to_jsonb(a)::text INTO result FROM tools.immich_recovery_advice(wanted) AS a;
+  RETURN result;
+SQL
+CREATE FUNCTION pg_temp.ask_plain(wanted text) RETURNS text LANGUAGE plpgsql
+  SET search_path = pg_catalog, pg_temp SET row_security = off SET role = DEFAULT AS \$ask\$
+DECLARE
+  result text; code text; message text; detail text; hint text;
+BEGIN
+  PERFORM set_config('immich_advice.target', coalesce(wanted, ''), true);
+  EXECUTE \$block\$$block\$block\$;
+  RETURN current_setting('immich_advice.answer')::jsonb::text;
+SQL
+CREATE FUNCTION pg_temp.both(wanted text) RETURNS SETOF text LANGUAGE sql AS
+  $$ SELECT 'function ' || coalesce(wanted, '') || ' ' || pg_temp.ask(wanted)
+     UNION ALL SELECT 'plain ' || coalesce(wanted, '') || ' ' || pg_temp.ask_plain(wanted) $$;
+SQL
+sub quoted { return $_[0] eq '' ? 'NULL' : "'" . $_[0] =~ s/'/''/gr . "'" }
+
+# Loads one database, brings it into each state [ name, SQL, wanted tags ], and compares the two answers row by row.
+my ($cases, %kinds) = (0);
+sub compare
+{
+	my ($fixture, $product, @states) = @_;
+	my $script = "BEGIN;\n" . Twin::_open_script($fixture, $product) . $ask;
+	foreach my $state (@states)
+	{
+		my (undef, $sql, @wanted) = @$state;
+		$script .= "\\echo == case\nSAVEPOINT s;\n$sql\nSET TRANSACTION READ ONLY;\n"
+			. "SELECT pg_temp.both(t) FROM unnest(ARRAY[" . join(', ', map { quoted($_) } @wanted) . "]::text[]) AS t;\nROLLBACK TO s;\n";
+	}
+	my ($out, $err, $ok) = $twin->psql('work', $script . "ROLLBACK;\n", schema => $fixture->{schema});
+	die "psql failed: $err\n" if !$ok;
+	my (undef, @out) = split /^== case\n/m, $out, -1;
+	foreach my $i (0 .. $#states)
+	{
+		my ($name, undef, @wanted) = @{ $states[$i] };
+		my @function = map { /^function (.*)/ ? $1 : () } split /\n/, $out[$i];
+		my @plain = map { /^plain (.*)/ ? $1 : () } split /\n/, $out[$i];
+		is(scalar(@function), scalar(@wanted), "$name: answers");
+		is_deeply(\@plain, \@function, "$name: the same from plain SQL");
+		$cases += @function;
+		$kinds{$_}++ foreach map { /"advice": "(\w+)"|(refused \w+)/ ? $1 // $2 : 'odd' } @function;
+	}
+	return;
+}
+
+my $immich = Fixture->new(generation => 'v5.8', rows => 0);
+compare($immich, 'immich', map { [ $_->[0], $_->[1], $_->[2] ] } @table);
+compare(Fixture->new(generation => 'v4.57', assets => 200, %{ $_->[1] }), 'gallery', [ $_->[0], '', $_->[2] ]) foreach @gallery;
+my @counts = sort { $a <=> $b } keys %{ { map { $_ => 1 } values %ships } };
+compare($immich, 'immich', map { [ "$_ migrations", state_of($_), '', @tags ] } @counts);
+
+# Odd ledgers: times, names, versions, owners.
+my $at = sub { my ($i, $time) = @_; return "UPDATE kysely_migrations SET timestamp = '$time' WHERE name = '$names[$i]';" };
+my @times = ('', 'yesterday', '2026-02-29T00:00:00Z', '2024-02-29T00:00:00.5Z', '2026-01-01T24:00:00Z', '2026-01-01 00:00:20.123456Z',
+	'2026-01-01T01:00:20+01:00', '2026-01-01T01:00:20+01', '2025-12-31T22:30:20-0130', '2026-01-01T00:00:20+01:', '2026-01-01T00:00:20',
+	'2026-13-01T00:00:00Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z', '2026-01-01T00:00:20.Z', '2026-01-01T00:00:20.000Zx',
+	'2026-01-01T00:00:19.999Z', '2026-01-01T00:00:21.000Z', '1600-02-29T00:00:00Z', '1900-02-29T00:00:00Z', '2026-01-00T00:00:00Z');
+my @versions = ('v3.0.3', '3.0.3-rc.1', '02.7.5', '2.7', '99999999999.0.0', '2147483648.1.1', '5.2.0-rc.0', '4.0.0', '', ' 2.7.5', '3.0.0',
+	'2.7.5-01', '2.7.5-rc.', "2.7.5\n", '5.9.0', 'v1.131.3');
+my $stranger = 'CREATE ROLE stranger; GRANT ALL ON SCHEMA public TO stranger;';
+my $other = 'CREATE ROLE immich_owner; GRANT ALL ON SCHEMA public TO immich_owner; '
+	. 'ALTER TABLE kysely_migrations OWNER TO immich_owner; ALTER TABLE version_history OWNER TO immich_owner;';
+my $branch = sub {
+	my ($from, $to, $count) = @_;
+	return state_of($count) . "DELETE FROM kysely_migrations WHERE name = '$to'; "
+		. "INSERT INTO kysely_migrations VALUES ('$from', '2026-10-01T00:00:00.000Z');";
+};
+compare($immich, 'immich',
+	(map { [ "a row at \"$_\"", state_of(68, '2.7.5') . $at->(20, $_), '', 'v3.0.3' ] } @times),
+	(map { [ "two rows at \"$_\"", state_of(68, '2.7.5') . $at->(20, $_) . $at->(21, $_), '' ] } @times),
+	(map { [ "\"$_\" was started", state_of(86, '2.7.5', $_), '', 'v3.0.3' ] } @versions),
+	[ 'odd tags', state_of(86, '3.0.3'), @versions, "v2.7.5' OR true", 'v3.0.3-rc.1', 'latest' ],
+	[ 'rows in reverse', state_of(86, '3.0.3') . join('', map { $at->($_, sprintf '2026-01-01T00:%02d:00Z', 59 - $_ % 60) } 0 .. 85), '' ],
+	(map { my $count = $_; map { [ "$_->[0] on $count", $branch->(@$_, $count), '', 'v3.3.5' ] } (
+		[ '1764041175465-CreateAssetEditTable', '1768336671610-CreateAssetEditTable' ],
+		[ '1773846750001-AddPersonNameTrigramIndex', '1775165531374-AddPersonNameTrigramIndex' ],
+		[ '1777667825574x', '1777667825574-ChangeDurationToInteger' ],
+		[ '1776735180298-ChangeDurationToInteger', '1777667825574-ChangeDurationToInteger' ],
+		[ '1779379200000-DeleteMismatchedAssetFaces', '1780435471692-DeleteMismatchedAssetFaces' ],
+		[ '1783930557118-AddWorkflowLogsTable', '1786741078327-AddWorkflowLogsTable' ]) } 55, 68, 80, 88, 100),
+	[ 'a renamed row whose table is gone', $branch->('1783930557118-AddWorkflowLogsTable', '1786741078327-AddWorkflowLogsTable', 100)
+			. 'DROP TABLE workflow_log CASCADE;', '', 'v3.3.5' ],
+	[ 'rows twice', state_of(68) . 'ALTER TABLE kysely_migrations DROP CONSTRAINT kysely_migrations_pkey CASCADE; '
+			. 'INSERT INTO kysely_migrations SELECT * FROM kysely_migrations;', '' ],
+	[ 'a row without a name', state_of(68) . 'ALTER TABLE kysely_migrations DROP CONSTRAINT kysely_migrations_pkey CASCADE; '
+			. 'ALTER TABLE kysely_migrations ALTER name DROP NOT NULL; INSERT INTO kysely_migrations VALUES (NULL, NULL);', '' ],
+	[ 'many unknown rows', state_of(68) . q(INSERT INTO kysely_migrations SELECT 'x' || g, '' FROM generate_series(1, 250) g;), '' ],
+	[ 'two ledgers', 'CREATE SCHEMA other; CREATE TABLE other.kysely_migrations (LIKE kysely_migrations);', '' ],
+	[ 'no version_history', state_of(68) . 'DROP TABLE version_history;', '', 'v3.0.3' ],
+	[ 'a ledger of Gallery\'s, empty', state_of(68, '2.7.5') . 'CREATE TABLE gallery_migrations (name varchar, "timestamp" varchar);', '' ],
+	[ 'a ledger of Gallery\'s that is a stranger\'s', state_of(68, '2.7.5') . "$stranger CREATE TABLE gallery_migrations (name varchar, "
+			. '"timestamp" varchar); ALTER TABLE gallery_migrations OWNER TO stranger;', '', 'v2.7.5' ],
+	[ 'version_history is a stranger\'s', state_of(68, '2.7.5') . "$stranger ALTER TABLE version_history OWNER TO stranger;", '', 'v2.7.5' ],
+	[ 'an index of a stranger\'s function on the ledger', state_of(68) . "$stranger CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql "
+			. 'RETURN $1; ALTER FUNCTION f OWNER TO stranger; CREATE INDEX ON kysely_migrations (f(name));', '' ],
+	[ 'Immich is another role\'s', state_of(68, '2.7.5') . $other, '', 'v3.0.3' ],
+	[ 'the caller may not', state_of(68, '2.7.5') . "$other CREATE ROLE visitor; GRANT USAGE ON SCHEMA tools, pg_temp TO visitor;"
+			. 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tools TO visitor; SET LOCAL ROLE visitor;', '' ]);
+cmp_ok($cases, '>=', 526, 'every state of the table of decisions, and more');
+note($cases, ' answers compared: ', join ', ', map { "$kinds{$_} $_" } sort keys %kinds);
+done_testing();
