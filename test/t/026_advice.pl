@@ -130,7 +130,7 @@ sub pasted
 		next if $all[$i] =~ /logs/ && $i == $#all;
 		my $fail = $all[$i] =~ /preserve-state/ ? '^preserve' : '^' . quotemeta($all[$i]) =~ s/\\ /./gr . '$';
 		next if defined $by_hand && !grep { $_ eq $all[$i] } commands_in(@{ $parts[0] });
-		$fail = '^docker.*' . ($all[$i] =~ /(SELECT \w+|\w+_plan|DROP)/)[0] if $all[$i] =~ /psql/;
+		$fail = '^docker.*' . ($all[$i] =~ /(SELECT \w+|\w+_plan|CREATE|DROP)/)[0] if $all[$i] =~ /psql/;
 		my ($said, $ran) = paste($text, $environment, $fail);
 		is_deeply($ran, [ @all[ 0 .. $i ] ], "$name: where \"" . substr($all[$i], 0, 60) . '" fails, nothing comes after it');
 		like($said, qr/^the shell goes on$/m, "$name: the reader's shell goes on");

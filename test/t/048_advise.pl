@@ -39,12 +39,13 @@ BEGIN
   RETURN result;
 SQL
 CREATE FUNCTION pg_temp.ask_plain(wanted text) RETURNS text LANGUAGE plpgsql
-  SET search_path = pg_catalog, pg_temp SET row_security = off SET role = DEFAULT AS \$ask\$
+  SET search_path = pg_catalog, pg_temp SET row_security = off AS \$ask\$
 DECLARE
   result text; code text; message text; detail text; hint text;
 BEGIN
   PERFORM set_config('immich_advice.target', coalesce(wanted, ''), true);
   EXECUTE \$block\$$block\$block\$;
+  SET LOCAL ROLE NONE;
   RETURN current_setting('immich_advice.answer')::jsonb::text;
 SQL
 CREATE FUNCTION pg_temp.both(wanted text) RETURNS SETOF text LANGUAGE sql AS
@@ -66,7 +67,8 @@ sub compare
 			. "SELECT pg_temp.both(t) FROM unnest(ARRAY[" . join(', ', map { quoted($_) } @wanted) . "]::text[]) AS t;\nROLLBACK TO s;\n";
 	}
 	my ($out, $err, $ok) = $twin->psql('work', $script . "ROLLBACK;\n", schema => $fixture->{schema});
-	die "psql failed: $err\n" if !$ok;
+	diag($err) if !$ok;
+	die "psql failed\n" if !$ok;
 	my (undef, @out) = split /^== case\n/m, $out, -1;
 	foreach my $i (0 .. $#states)
 	{
@@ -121,7 +123,7 @@ compare($immich, 'immich',
 	[ 'rows twice', state_of(68) . 'ALTER TABLE kysely_migrations DROP CONSTRAINT kysely_migrations_pkey CASCADE; '
 			. 'INSERT INTO kysely_migrations SELECT * FROM kysely_migrations;', '' ],
 	[ 'a row without a name', state_of(68) . 'ALTER TABLE kysely_migrations DROP CONSTRAINT kysely_migrations_pkey CASCADE; '
-			. 'ALTER TABLE kysely_migrations ALTER name DROP NOT NULL; INSERT INTO kysely_migrations VALUES (NULL, NULL);', '' ],
+			. q(ALTER TABLE kysely_migrations ALTER name DROP NOT NULL; INSERT INTO kysely_migrations VALUES (NULL, '');), '' ],
 	[ 'many unknown rows', state_of(68) . q(INSERT INTO kysely_migrations SELECT 'x' || g, '' FROM generate_series(1, 250) g;), '' ],
 	[ 'two ledgers', 'CREATE SCHEMA other; CREATE TABLE other.kysely_migrations (LIKE kysely_migrations);', '' ],
 	[ 'no version_history', state_of(68) . 'DROP TABLE version_history;', '', 'v3.0.3' ],
@@ -129,11 +131,91 @@ compare($immich, 'immich',
 	[ 'a ledger of Gallery\'s that is a stranger\'s', state_of(68, '2.7.5') . "$stranger CREATE TABLE gallery_migrations (name varchar, "
 			. '"timestamp" varchar); ALTER TABLE gallery_migrations OWNER TO stranger;', '', 'v2.7.5' ],
 	[ 'version_history is a stranger\'s', state_of(68, '2.7.5') . "$stranger ALTER TABLE version_history OWNER TO stranger;", '', 'v2.7.5' ],
-	[ 'an index of a stranger\'s function on the ledger', state_of(68) . "$stranger CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql "
-			. 'RETURN $1; ALTER FUNCTION f OWNER TO stranger; CREATE INDEX ON kysely_migrations (f(name));', '' ],
-	[ 'Immich is another role\'s', state_of(68, '2.7.5') . $other, '', 'v3.0.3' ],
-	[ 'the caller may not', state_of(68, '2.7.5') . "$other CREATE ROLE visitor; GRANT USAGE ON SCHEMA tools, pg_temp TO visitor;"
-			. 'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA tools TO visitor; SET LOCAL ROLE visitor;', '' ]);
+	[ 'an index of a stranger\'s function on the ledger', state_of(68) . $stranger
+			. 'CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN $1; '
+			. 'ALTER FUNCTION f OWNER TO stranger; CREATE INDEX ON kysely_migrations (f(name));', '' ],
+	[ 'Immich is another role\'s', state_of(68, '2.7.5') . $other, '', 'v3.0.3' ]);
 cmp_ok($cases, '>=', 526, 'every state of the table of decisions, and more');
 note($cases, ' answers compared: ', join ', ', map { "$kinds{$_} $_" } sort keys %kinds);
+
+# The script, on a database of a role that is no superuser. Other roles have planted what a careless query would run.
+$twin->run('postgres', 'CREATE ROLE keeper LOGIN; CREATE ROLE stranger LOGIN; CREATE DATABASE shop OWNER keeper;');
+$twin->run('shop', $immich->sql('immich') . state_of(68, '2.7.5') . 'CREATE EXTENSION gallery_revert; '
+		. 'GRANT ALL ON SCHEMA public TO keeper, stranger;'
+		. q(DO $$ DECLARE r record; BEGIN FOR r IN SELECT oid::regclass AS t FROM pg_class WHERE relnamespace = 'public'::regnamespace
+			AND relkind = 'r' LOOP EXECUTE format('ALTER TABLE %s OWNER TO keeper', r.t); END LOOP; END $$;));
+my $planted = q(LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted code ran as %', current_user; END $$);
+$twin->run('shop', "SET ROLE stranger; CREATE FUNCTION public.boom(name, name) RETURNS boolean $planted;
+	CREATE FUNCTION public.boom(name, text) RETURNS boolean $planted; CREATE FUNCTION public.boom(varchar, text) RETURNS boolean $planted;
+	CREATE OPERATOR public.= (FUNCTION = public.boom, LEFTARG = name, RIGHTARG = name);
+	CREATE OPERATOR public.= (FUNCTION = public.boom, LEFTARG = name, RIGHTARG = text);
+	CREATE OPERATOR public.<> (FUNCTION = public.boom, LEFTARG = varchar, RIGHTARG = text);
+	CREATE FUNCTION public.format(text, name) RETURNS text $planted; CREATE FUNCTION public.split_part(varchar, text, integer) RETURNS text
+	$planted; CREATE FUNCTION public.current_setting(text) RETURNS text $planted;");
+mkdir "$folder/bin" or die $!;
+# A docker that runs in no container.
+open(my $docker, '>', "$folder/bin/docker") or die $!;
+print $docker <<'SH';
+#!/bin/bash
+echo "docker $*" >>"$FOLDER/docker.log"
+case "$1 $2" in
+    "inspect service") exit 1 ;;
+    "inspect "*) exit 0 ;;
+    "compose ps") echo immich_postgres; exit 0 ;;
+esac
+shift
+while :; do case $1 in -i) shift ;; -e) export "${2?}"; shift 2 ;; *) break ;; esac; done
+[ "$1" = immich_postgres ] || exit 1
+shift
+exec "$@"
+SH
+close($docker);
+chmod 0755, "$folder/bin/docker" or die $!;
+sub advise
+{
+	my (@arguments) = @_;
+	my ($out, $err) = ('', '');
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'shop', FOLDER => $folder,
+		POSTGRES_USER => (getpwuid $<)[0], POSTGRES_DB => 'shop', PATH => "$folder/bin:$ENV{PATH}");
+	my $ok = IPC::Run::run([ "$root/scripts/advise.sh", @arguments ], '<', \undef, '>', \$out, '2>', \$err);
+	return ($out, $err, $? >> 8);
+}
+my $whole = sub {
+	my $dump = '';
+	IPC::Run::run([ 'pg_dump', '-d', $node->connstr('shop') ], '>', \$dump) or die 'pg_dump';
+	return $dump =~ s/^\\(?:un)?restrict.*\n//mgr;
+};
+my $before = $whole->();
+my ($out, $err, $status) = advise('v3.0.3');
+is($status, 0, 'the script answers') or diag($err);
+is($err, '', 'and complains of nothing');
+my $function = $twin->run('shop', q(SELECT 'advice: ' || advice || E'\npin:    ' || pin || E'\nreason: ' || reason
+	FROM immich_recovery_advice('v3.0.3')));
+like($out, qr/^\Q$function\E/, 'as the function does');
+my $steps = $twin->run('shop', q(SELECT unnest(steps) FROM immich_recovery_advice('v3.0.3')));
+is((advise('--steps', 'v3.0.3'))[0], $steps, 'the steps alone');
+is((advise('--answer'))[0], "none v2.7.5\n", 'two words for scripts');
+is((advise('--docker', 'immich_postgres', '--answer', '3.0.3'))[0], "roll_back v2.7.5\n", 'in a container');
+is((advise('--docker', 'service', '--answer', '3.0.3'))[0], "roll_back v2.7.5\n", 'in a service of the compose file');
+($out, $err, $status) = advise("v9'; SELECT 1");
+is("$status$out", '1', 'a tag that is none has no answer');
+like($err, qr/"v9'; SELECT 1" is not an Immich release.*FAILED: the database gave no answer/s, 'and it is said');
+is((advise('--wrong'))[2], 2, 'an option that is none');
+is((advise('a', 'b'))[2], 2, 'two tags');
+is($whole->(), $before, 'nothing was changed');
+
+$twin->run('postgres', 'CREATE ROLE visitor LOGIN;');
+($out, $err, $status) = advise('-U', 'visitor');
+like($err, qr/role "visitor" does not own this Immich and may not act as its owner.*SET ROLE keeper/s, 'a role that may not read it');
+
+# The owner's own code would run as the superuser if it set the role back: there is no answer then.
+my $back = 'CREATE OR REPLACE FUNCTION public.back(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS ';
+$twin->run('shop', "SET ROLE keeper; $back " . q($$ BEGIN RETURN $1; END $$; CREATE INDEX planted ON kysely_migrations (name)
+	WHERE public.back('x') = 'y';) . $back . q($$ BEGIN PERFORM set_config('role', 'none', false); RAISE WARNING 'ran as %', current_user;
+	RETURN $1; END $$;));
+($out, $err, $status) = advise('v3.0.3');
+is($status, 1, 'code of the owner on the ledger: no answer for a superuser');
+like($err, qr/cannot be read without running code of "keeper".*Connect as "keeper"/s, 'but the way to one');
+unlike($err, qr/ran as/, 'and it did not run');
+is((advise('-U', 'keeper', '--answer', 'v3.0.3'))[0], "roll_back v2.7.5\n", 'the owner has one');
 done_testing();
