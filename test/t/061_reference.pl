@@ -136,6 +136,19 @@ is_deeply(exit_codes('scripts/diagnose.sh'),
 my $report = read_text("$root/scripts/report.sh");
 is_deeply(exit_codes('scripts/report.sh'),
 	distinct($report =~ /\bexit (\d+)\b/g, $report =~ /\bstatus=(\d+)\b/g), 'exit codes of report.sh');
+my $guided = read_text("$root/scripts/guided/command.sh");
+is_deeply(exit_codes('scripts/switch-back'),
+	distinct(0, $guided =~ /\bstatus_\w+=(\d+)\b/g, $guided =~ /interrupted \w+ (\d+)'/g), 'exit codes of switch-back');
+my $switch_back = read_text("$root/scripts/switch-back");
+my ($stages) = $switch_back =~ /^stages=\((.*)\)$/m;
+is_deeply([ map { $_->[0] =~ s/ /_/gr } table($reference, 'switch-back') ], [ split / /, $stages ], 'the stages of switch-back, in order');
+my ($help) = $switch_back =~ /^usage: (.*?)^USAGE$/ms;
+is_deeply([ sort $reference =~ /^\| (?:`-\w`, )?`(--[a-z-]+)/mg ], [ sort $help =~ /^ +(?:-\w, )?(--[a-z-]+)/mg ],
+	'the options of switch-back');
+my $manual = read_text("$root/docs/switch-back.1") =~ s/\\-/-/gr;
+my $completion = read_text("$root/scripts/completion/switch-back");
+is_deeply([ grep { index($manual, $_) < 0 || index($completion, $_) < 0 } $help =~ /(--[a-z-]+)/g ], [],
+	'... in the manual, and completed');
 
 # Links: a file, and a heading in it.
 my @all = (tested_documents($root), map { s{^\Q$root\E/}{}r } glob "$root/CHANGELOG.md $root/bench/*.md $root/bench/*/*.md");

@@ -1,0 +1,367 @@
+# scripts/switch-back on a real cluster, with a stand-in for docker: the whole way with two answers; killed at each stage, before and after
+# each command that changes something, and gone on with; taken back from each stage; and what stops it, before anything has changed.
+use strict;
+use warnings FATAL => 'all';
+
+use Documents qw(blocks read_text);
+use GalleryTest;
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Reader;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $root = root();
+my $node = new_node('switched', conf => [ "listen_addresses = '127.0.0.1'" ]);
+$node->safe_psql('postgres', 'CREATE ROLE postgres SUPERUSER LOGIN') if $node->safe_psql('postgres', 'SELECT current_user') ne 'postgres';
+my $reader = Reader->new($node);
+gallery($node, 'written', '--generation', 'v4.57');
+$node->safe_psql('written', 'DROP EXTENSION gallery_revert');
+# Restored once: PostgreSQL writes some conditions in another way after that, and in the same way from then on.
+$node->safe_psql('postgres', 'CREATE DATABASE fixture');
+IPC::Run::run([ 'pg_dump', '-d', $node->connstr('written') ], '|',
+	[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('fixture') ], '>', \my $restored) or die;
+my $password = 'hunter2';
+my $tag = 'v2.7.5';
+
+sub write_file { return Reader::write_file(@_) }
+sub dump_of
+{
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'pg_dump', '--create', '-d', $node->connstr('immich') ], '>', \$out, '2>', \$err) or die $err;
+	return $out =~ s/^\\(?:un)?restrict .*\n//mgr;
+}
+
+my $gallery_session;
+END { local $?; gallery_ends() }
+# An installation that runs Gallery, its database as the fixture has it.
+sub installation
+{
+	my (%option) = @_;
+	gallery_ends();
+	foreach my $name (split /\n/, $node->safe_psql('postgres', q(SELECT datname FROM pg_database WHERE datname ~ '^(immich|gallery_revert_)')))
+	{
+		$node->safe_psql('postgres', qq(DROP DATABASE "$name" WITH (FORCE)));
+	}
+	$node->safe_psql('postgres', 'CREATE DATABASE immich TEMPLATE fixture');
+	$node->safe_psql('postgres', q(ALTER DATABASE immich SET search_path = '$user', public, 'odd one';
+	  ALTER DATABASE immich SET vchord.prewarm = 'a, b'; COMMENT ON DATABASE immich IS 'photos';
+	  REVOKE TEMPORARY ON DATABASE immich FROM PUBLIC;));
+	my $place = $reader->place('install');
+	my ($folder, $state) = ($place->{folder}, "$place->{base}/state");
+	write_file("$folder/docker-compose.yml", <<'TEXT');
+services:
+  immich-server:
+    container_name: immich_server
+    image: ghcr.io/open-noodle/gallery-server:${IMMICH_VERSION:-release}
+    volumes:
+      - ${UPLOAD_LOCATION}:/data
+    env_file:
+      - .env
+  immich-machine-learning:
+    image: ghcr.io/open-noodle/gallery-ml:${IMMICH_VERSION:-release}-cuda # the one for the card
+    env_file:
+      - .env
+  redis:
+    image: docker.io/valkey/valkey:9
+  database:
+    image: ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0
+TEXT
+	write_file("$folder/.env", "# mine\nUPLOAD_LOCATION=\"./my photos\"\nDB_DATA_LOCATION=./postgres\nIMMICH_VERSION=v4.57.0\n"
+		  . "DB_PASSWORD=$password\nDB_USERNAME=postgres\nIMMICH_STORAGE_BACKEND=local\nIMMICH_S3_SECRET_KEY=s3cret-word\n");
+	chmod 0640, "$folder/.env" or die;
+	utime 1_700_000_000, 1_700_000_000, "$folder/.env", "$folder/docker-compose.yml";
+	$place->{environment}{DOC_TERMINAL} = 'none';
+	write_file("$state/logs", '');
+	write_file("$state/bare", '');
+	my $major = major_of($node);
+	rename "$folder/gallery_revert-1.0.0-pg14-amd64.tar.gz", "$folder/gallery_revert-1.0.0-pg$major-amd64.tar.gz";
+	my %image = ('immich-server' => 'ghcr.io/open-noodle/gallery-server:v4.57.0',
+		'immich-machine-learning' => 'ghcr.io/open-noodle/gallery-ml:v4.57.0-cuda', redis => 'docker.io/valkey/valkey:9',
+		database => 'ghcr.io/immich-app/postgres:14-vectorchord0.4.3-pgvectors0.2.0');
+	write_file("$state/running/$_", "$image{$_}\n") foreach keys %image;
+	$reader->redis('SET', 'job', 'gallery') if $reader->{redis};
+	$place->{state} = $state;
+	$place->{before} = $option{quick} ? '' : dump_of();
+	$place->{files} = files_of($place);
+	gallery_runs($place);
+	return $place;
+}
+# Gallery's session comes over the network, from the address that the stand-in says its container has.
+my $gallery_in = '';
+sub gallery_runs
+{
+	$gallery_in = '';
+	my $where = 'host=127.0.0.1 port=' . $node->port . ' dbname=immich application_name=immich-server';
+	$gallery_session = IPC::Run::start([ 'psql', '-X', '-q', '-d', $where ],
+		'<', \$gallery_in, '>', \my $out, '2>', \my $err);
+	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'immich-server')) or die;
+	return;
+}
+sub gallery_ends
+{
+	return if !$gallery_session;
+	$gallery_session->kill_kill;
+	undef $gallery_session;
+	return;
+}
+sub files_of
+{
+	my ($place) = @_;
+	my $folder = $place->{folder};
+	return join '', map { my @s = stat "$folder/$_"; "$_ $s[2] $s[9]\n" . slurp_file("$folder/$_") } qw(.env docker-compose.yml);
+}
+
+# Runs it to its end. Options: answers, what is typed; until, a pattern of what is shown, at which all of it is killed; kill, see the
+# stand-in; arguments.
+sub switch_back
+{
+	my ($place, %option) = @_;
+	my ($in, $out) = ($option{answers} // "yes\nimmich\n", '');
+	unlink "$place->{state}/killed";
+	write_file("$place->{state}/kill", $option{kill}) if $option{kill};
+	local %ENV = (%{ $place->{environment} }, %{ $option{environment} // {} });
+	my $run = IPC::Run::start([ 'setsid', '-w', "$root/scripts/switch-back", @{ $option{arguments} // [] } ], '<', \$in, '>&', \$out,
+		init => sub { chdir $place->{folder} or die }, IPC::Run::timeout(180));
+	if ($option{until})
+	{
+		$run->pump while $run->pumpable && $out !~ $option{until};
+		# The first process of a session of its own, by setsid.
+		my ($session) = map { $_->{PID} } @{ $run->{KIDS} };
+		system('pkill', '-KILL', '-s', $session);
+	}
+	IPC::Run::finish($run);
+	unlink "$place->{state}/kill";
+	$place->{said} = ($place->{said} // '') . $out;
+	return ($? >> 8, $out);
+}
+
+sub log_of
+{
+	my ($log) = glob "$_[0]{base}/home/immich-preserved/switch-back-immich/log";
+	return $log ? slurp_file($log) : '';
+}
+
+# What must be true at the end.
+sub switched
+{
+	my ($place, $what) = @_;
+	my ($compose, $env) = map { slurp_file("$place->{folder}/$_") } 'docker-compose.yml', '.env';
+	like($compose, qr{^    image: ghcr\.io/immich-app/immich-server:\$\{IMMICH_VERSION:-release\}\n}m, "$what: the server's image");
+	like($compose, qr{^    image: ghcr\.io/immich-app/immich-machine-learning:\$\{IMMICH_VERSION:-release\}-cuda # the one for the card\n}m,
+		'... that of the machine learning, with its ending');
+	like($env, qr/^IMMICH_VERSION=$tag\nDB_PASSWORD=$password\n.*^# only Gallery: IMMICH_STORAGE_BACKEND=local\n# only Gallery: IMMICH_S3/ms,
+		'... the tag');
+	is(slurp_file("$place->{state}/running/immich-server"), "ghcr.io/immich-app/immich-server:$tag\n", '... Immich runs');
+	is($node->safe_psql('immich', q(SELECT to_regclass('public.shared_space'), count(*) FROM kysely_migrations
+	  WHERE name = '1772230000000-CreateStorageMigrationLogTable')), '|0', '... on its own database');
+	is($node->safe_psql('immich', q(SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert')), '0', '... without the extension');
+	is($reader->redis('DBSIZE'), '0', '... with an empty queue') if $reader->{redis};
+	is($node->safe_psql('postgres', q(SELECT string_agg(datname, ' ') FROM pg_database WHERE datname ~ '^(immich.|gallery_revert|preserve)')),
+		'', '... and no copy is left');
+	return;
+}
+
+# The whole way.
+my $place = installation();
+my $start = time;
+my ($status, $out) = switch_back($place);
+diag(sprintf 'whole way: %.1f s', time - $start);
+is($status, 0, 'the whole way') or do { diag($out, log_of($place)); BAIL_OUT('no') };
+if (open my $f, '>', '/tmp/sw/show') { print $f $out; close $f; }
+switched($place, 'the whole way');
+my @asked = $out =~ /(\[yes\/no\]|Type the name)/g;
+is(scalar @asked, 2, 'two answers');
+# But for the lines of the user's own files.
+is(join('', grep { length > 81 && !/^      [-+]/ } split /^/, $out =~ s/\Q$place->{base}\E/~/gr), '', 'within 80 columns');
+like($out, qr/10 pets with 94 faces|pets? with \d+ faces/, 'the losses, in words');
+my @written = map { slurp_file($_) } glob "$place->{base}/home/immich-preserved/switch-back-immich/{log,state} $place->{state}/docker.log";
+is(scalar @written, 3, 'log, state and the commands of docker');
+unlike("$out@written", qr/$password|s3cret-word/, '... hold no secret, nor does what is shown');
+
+# The page shows it, with some lines left out. Where a line ends depends on the folders' names.
+my $plain = sub {
+	my $text = $_[0] =~ s/\Q$place->{folder}\E/\/opt\/immich/gr =~ s/\Q$place->{base}\E\/home/\/root/gr =~ s/immich-\d+T\d+Z/immich-N/gr
+	  =~ s/\s+/ /gr;
+	return $text =~ s/\b\d+(?:\.\d+)? s\b/N s/gr =~ s/about \d+ min/about N min/r =~ s/PostgreSQL \d+, \d+ MB/PostgreSQL N, N MB/r
+	  =~ s/-pg\d+-/-pgN-/r =~ s/\] yes\b/]/r =~ s/\): immich\b/):/r;
+};
+my ($transcript) = grep { $_->{language} eq 'text' && $_->{text} =~ /^ 1\. find/m } blocks(read_text("$root/docs/switching-back.md"));
+my @parts = split /^ *\.\.\.\n/m, $transcript->{text} =~ s/\A\$ .*\n//r;
+my ($printed, $position) = ($plain->($out), 0);
+foreach my $part (map { $plain->($_) } @parts)
+{
+	my $found = index $printed, $part, $position;
+	cmp_ok($found, '>=', $position, 'the page shows what it prints, from "' . substr($part, 0, 40) . '"') or diag($part, $printed);
+	$position = $found if $found >= 0;
+}
+cmp_ok(scalar @parts, '>=', 2, '... in parts');
+
+($status, $out) = switch_back($place, answers => '');
+is($status, 0, 'again: nothing is done twice');
+like($out, qr/^ *\d+\. start +done already$/m, '... all is done already');
+
+# What stops it before anything has changed, with what to do.
+sub flat { return $_[0] =~ s/\n +(?:\| )?/ /gr }
+sub stopped
+{
+	my ($what, $expected_status, $message, %option) = @_;
+	$place = installation(%{ $option{installation} // {} });
+	my $undo = $option{prepare} ? $option{prepare}->() : undef;
+	my $before = dump_of();
+	my $files = files_of($place);
+	my ($status, $out) = switch_back($place, %option);
+	$undo->() if ref $undo;
+	is($status, $expected_status, "$what: stops") or diag($out, log_of($place));
+	like(flat($out), $message, '... and says what to do');
+	ok(dump_of() eq $before && files_of($place) eq $files && -e "$place->{state}/running/immich-server"
+		  && slurp_file("$place->{state}/running/immich-server") =~ /gallery/, '... with database, files and server as they were');
+	is($node->safe_psql('postgres', q(SELECT string_agg(datname, ' ') FROM pg_database WHERE datname ~ '^(immich.|gallery_revert|preserve)')),
+		'', '... and no copy left');
+	unlike($out, qr/$password/, '... without a secret') if $option{secret};
+	return $out;
+}
+sub change
+{
+	my ($file, $code) = @_;
+	local $_ = slurp_file("$place->{folder}/$file");
+	$code->();
+	write_file("$place->{folder}/$file", $_);
+	return;
+}
+my $fake = PostgreSQL::Test::Utils::tempdir();
+write_file("$fake/df", "#!/bin/sh\necho '/dev/sda1 1000 900 100 90% /'\n");
+chmod 0755, "$fake/df";
+$node->safe_psql('postgres', q(CREATE ROLE plain LOGIN));
+
+stopped('no', 3, qr/stopped\..*Nothing of yours has changed/s, answers => "no\n");
+stopped('another name', 3, qr/stopped\..*Nothing of yours has changed/s, answers => "yes\npostgres\n");
+stopped('no rights in the database', 1, qr/role plain is no superuser.*gallery_revert_script\(\)/s,
+	prepare => sub {
+		$node->safe_psql('immich', 'GRANT ALL ON ALL TABLES IN SCHEMA public TO plain');
+		change('.env', sub { s/^DB_USERNAME=.*/DB_USERNAME=plain/m });
+	});
+stopped('no rights on the files', 1, qr/cannot be written .*sudo/,
+	prepare => sub { chmod 0555, $place->{folder}; return sub { chmod 0755, $place->{folder} } });
+stopped('no room', 1, qr/not enough room/,
+	prepare => sub { $place->{environment}{PATH} = "$root/test/lib/bin:$fake:$ENV{PATH}" });
+stopped('others are connected', 1, qr/process \d+, "dashboard", role .*Close it/s,
+	prepare => sub {
+		my ($in, $out) = ('', '');
+		my $other = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr('immich') . ' application_name=dashboard' ], '<', \$in, '>', \$out);
+		$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'dashboard')) or die;
+		return sub { $other->kill_kill };
+	});
+stopped('an unknown Gallery', 1, qr/ERROR: .*9990000000000-Unknown/s,
+	prepare => sub {
+		$node->safe_psql('immich', q(INSERT INTO kysely_migrations VALUES ('9990000000000-Unknown', '2036-01-01T00:00:00.000Z')));
+	});
+stopped('no network', 1, qr/immich-server:$tag cannot be had/, prepare => sub { write_file("$place->{state}/offline", '') });
+stopped('a container that is read-only', 1, qr/read-only: mount the three files.*gallery_revert_script\(\)/s,
+	prepare => sub { write_file("$place->{state}/readonly", '') });
+stopped('a database elsewhere', 1, qr/\(db\.example\) is not a service.*--no-docker.*gallery_revert_script\(\)/s,
+	prepare => sub { change('.env', sub { $_ .= "DB_HOSTNAME=db.example\n" }) });
+stopped('another stack', 1, qr/started from other files than these: \/etc\/hostname.*--file/s,
+	prepare => sub { write_file("$place->{state}/folder", "/etc/hostname\n") });
+stopped('images set elsewhere', 1, qr/cannot be switched by editing.*by hand/s, prepare => sub {
+	change('docker-compose.yml', sub { s{image: ghcr.io/open-noodle/gallery-server:\S+}{image: \${SERVER}} });
+	change('.env', sub { $_ .= "SERVER=ghcr.io/open-noodle/gallery-server:v4.57.0\n" }) });
+stopped('no compose file', 1, qr/there is no compose file in .*--install/s, arguments => [ '--install', $fake ]);
+stopped('wrong usage', 2, qr/unknown option: --force/, arguments => ['--force']);
+stopped('--json without --yes', 2, qr/--json needs --yes or --check/, arguments => ['--json']);
+my $busy = stopped('another call is at work', 5, qr/another call of switch-back is at work/, prepare => sub {
+	my $lock = "$place->{base}/home/immich-preserved/switch-back-immich";
+	system('mkdir', '-p', $lock) == 0 or die;
+	my $holder = IPC::Run::start([ 'flock', "$lock/lock", 'sleep', '60' ]);
+	return sub { $holder->kill_kill };
+});
+
+# --check leaves nothing anywhere.
+$place = installation();
+unlink "$place->{state}/bare";
+($status, $out) = switch_back($place, arguments => ['--check'], answers => '');
+is($status, 0, '--check') or diag($out);
+like($out, qr/Lost or changed:.*6 spaces.*What stays.*immich-server.*Nothing was changed\. Ready/s, '... tells all');
+ok(dump_of() eq $place->{before} && files_of($place) eq $place->{files}, '... with database and files as they were');
+is_deeply([ glob "$place->{base}/home/* $place->{base}/home/.[a-z]*" ], [], '... and no file of its own');
+unlike(slurp_file("$place->{state}/docker.log"), qr/^(?:cp|pull|build|start|compose.* (?:up|rm|pull))/m, '... and docker was only asked');
+write_file("$place->{state}/bare", '');
+($status, $out) = switch_back($place, arguments => [ '--check', '--json' ], answers => '');
+is($status, 0, '--check without the extension') or diag($out);
+require JSON::PP;
+my @events = map { JSON::PP::decode_json($_) } split /\n/, $out;
+is_deeply([ @{ $events[-1] }{qw(event status exit changed)} ], [ 'result', 'done', 0, '' ], '... in JSON');
+
+# For machines; tags that are written out; a setting of Gallery's with the end of line of another system.
+$place = installation();
+change('docker-compose.yml', sub { s/\$\{IMMICH_VERSION:-release\}-cuda/v4.57.0-cuda\@sha256:0123456789abcdef/ });
+write_file("$place->{state}/running/immich-machine-learning", "ghcr.io/open-noodle/gallery-ml:v4.57.0-cuda\@sha256:0123456789abcdef\n");
+($status, $out) = switch_back($place, arguments => [ '--yes', '--json' ], answers => '');
+is($status, 0, '--yes --json') or diag($out, log_of($place));
+@events = map { JSON::PP::decode_json($_) } split /\n/, $out;
+is_deeply([ @{ $events[-1] }{qw(event status exit tag database)} ], [ 'result', 'done', 0, $tag, 'immich' ], '... one line for each event');
+like(slurp_file("$place->{folder}/docker-compose.yml"), qr{immich-machine-learning:$tag-cuda #}, '... a tag that was written out');
+
+# What Gallery did after the rehearsal counts: another plan than the one that was shown does not run.
+$place = installation();
+switch_back($place, until => qr/^ *\d+\. stop .*\n/m);
+$node->safe_psql('immich', q(DELETE FROM memory WHERE type = 'rule'));
+gallery_ends();
+($status, $out) = switch_back($place);
+is($status, 4, 'another plan: stops');
+like(flat($out), qr/changed what is to be done since the rehearsal; the database is as it was.*Changed so far: .*containers/s,
+	'... and says so');
+is($node->safe_psql('immich', q(SELECT to_regclass('public.shared_space'))), 'shared_space', '... with nothing reverted');
+($status, $out) = switch_back($place);
+is($status, 0, '... then it rehearses and asks again') or diag($out, log_of($place));
+like($out, qr/^ *4\. rehearse +the whole.*Proceed\?/ms, '... and asks again');
+switched($place, 'another plan');
+
+# Killed before and after each command that changes something, and at each question; each time the same command goes on.
+my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -', 'CREATE DATABASE "gallery_revert_rehearsal',
+	'pg_restore --file=- --no-sub',
+	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
+	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
+$place = installation();
+$place->{said} = '';
+$start = time;
+my @unkilled;
+foreach my $kill (@kills)
+{
+	($status, $out) = switch_back($place, kill => $kill);
+	push @unkilled, $kill if !-e "$place->{state}/killed";
+	gallery_ends() if !-e "$place->{state}/running/immich-server";
+	last if $status == 0 && !-e "$place->{state}/killed";
+}
+is_deeply(\@unkilled, [], 'killed at each place') or diag($out);
+($status, $out) = switch_back($place);
+is($status, 0, 'killed everywhere, it comes to its end') or diag($out, log_of($place));
+diag(sprintf '%d kills: %.1f s', scalar @kills, time - $start);
+switched($place, 'killed everywhere');
+is(scalar(() = log_of($place) =~ /^\S+ stage revert took/mg) <= 1, 1, 'reverted once');
+
+# Killed as soon as a stage shows itself, and taken back from there.
+foreach my $stage ('switch files', 'stop', 'last copy', 'revert', 'compare', 'queue', 'start', 'what remains')
+{
+	$place = installation();
+	(undef, $out) = switch_back($place, until => qr/^ *\d+\. \Q$stage\E .*\n/m);
+	gallery_ends() if !-e "$place->{state}/running/immich-server";
+	# And half of the way back is gone twice.
+	my @halves = $stage =~ /^(?:compare|what remains)$/ ? ('CREATE DATABASE "immich_undo', 'RENAME TO', 'up -d --wait') : ();
+	foreach my $kill (map { ("before $_", "after $_") } @halves)
+	{
+		switch_back($place, arguments => ['--undo'], answers => "yes\n", kill => $kill);
+		ok(-e "$place->{state}/killed", "undo from \"$stage\": killed $kill");
+	}
+	($status, $out) = switch_back($place, arguments => ['--undo'], answers => "yes\n");
+	is($status, 0, "undo from \"$stage\"") or diag($out, log_of($place));
+	is(files_of($place), $place->{files}, '... the files are as they were');
+	is(slurp_file("$place->{state}/running/immich-server"), "ghcr.io/open-noodle/gallery-server:v4.57.0\n", '... Gallery runs');
+	my $dump = dump_of();
+	ok($dump eq $place->{before}, '... and the database is as it was, byte for byte') or do {
+		write_file('/tmp/sw/before', $place->{before}); write_file('/tmp/sw/after', $dump); };
+	last if $ENV{FAST};
+}
+
+done_testing();
