@@ -7,7 +7,7 @@
 # plain SQL for any Immich database. It runs in one transaction that only reads, and runs nobody's code with more rights than he has.
 set -u -o pipefail
 
-container='' user='' database='' tag='' show=text
+container='' user='' database='' tag='' show=text backups=''
 usage()
 {
     cat <<'USAGE'
@@ -20,6 +20,7 @@ the usual environment variables (PGHOST, PGPORT, PGUSER, PGDATABASE, PGPASSFILE 
   -c, --docker NAME       run psql in this container or compose service (Immich's own: immich_postgres)
   -d, --database NAME     the database (default: PGDATABASE or the container's own, else immich)
   -U, --username NAME     the role (default: PGUSER or the container's own, else postgres)
+  -b, --backups DIR       also compare with the newest dump in this folder (Immich's: UPLOAD_LOCATION/backups)
       --answer            only two words: the advice and the tag to pin
       --steps             only the commands
   -h, --help              this text
@@ -33,7 +34,8 @@ fail() { say "FAILED: $1"; shift; for line in "$@"; do say "  $line"; done; exit
 
 while [ $# -gt 0 ]; do
     case $1 in
-        -c | --docker | -d | --database | -U | --username) { [ $# -ge 2 ] && [ -n "$2" ]; } || wrong "option $1 needs a value" ;;
+        -c | --docker | -d | --database | -U | --username | -b | --backups)
+            { [ $# -ge 2 ] && [ -n "$2" ]; } || wrong "option $1 needs a value" ;;
     esac
     case $1 in
         -c | --docker) container=$2; shift ;;
@@ -42,6 +44,7 @@ while [ $# -gt 0 ]; do
             case $2 in *://* | *=*) wrong "--database takes a name; use PGHOST, PGPORT, PGUSER and a password file for the rest" ;; esac
             database=$2; shift ;;
         -U | --username) user=$2; shift ;;
+        -b | --backups) backups=$2; [ -d "$backups" ] || wrong "there is no folder $backups"; shift ;;
         --answer) show=answer ;;
         --steps) show=steps ;;
         -h | --help) usage; exit 0 ;;
@@ -108,12 +111,60 @@ FROM (SELECT pg_catalog.current_setting('immich_advice.answer')::pg_catalog.json
 CROSS JOIN LATERAL (
     SELECT 1, 'advice', a.answer ->> 'advice' UNION ALL SELECT 2, 'pin', a.answer ->> 'pin'
     UNION ALL SELECT 3, 'reason', a.answer ->> 'reason'
-    UNION ALL SELECT 4 + s.place, 'step', s.line
+    UNION ALL SELECT 4 + f.place, 'found', f.line
+        FROM pg_catalog.jsonb_array_elements_text(a.answer -> 'findings') WITH ORDINALITY AS f (line, place)
+    UNION ALL SELECT 1000 + s.place, 'step', s.line
         FROM pg_catalog.jsonb_array_elements_text(a.answer -> 'steps') WITH ORDINALITY AS s (line, place)) AS x (place, word, line)
 WHERE x.line IS NOT NULL ORDER BY x.place;
 SQL
+    [ -z "$backups" ] || times_sql
 }
-answer=$(ask | pg psql -X -w -q -A -t -P pager=off -v ON_ERROR_STOP=1 --dbname="$first" -f -) || {
+# COPY of a table plans nothing, so it runs nobody's code; only tables of the ledger's owner are Immich's.
+times_sql()
+{
+    cat <<'SQL'
+SET DateStyle = 'ISO';
+SET TimeZone = 'UTC';
+SET row_security = off;
+SELECT pg_catalog.format('SELECT %L', '@ ' || c.relname::text),
+    pg_catalog.format('COPY %I.%I ("createdAt") TO STDOUT', n.nspname, c.relname)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class l ON l.relnamespace = n.oid AND l.relowner = c.relowner AND l.relkind IN ('r', 'p')
+  AND l.relname::text IN ('kysely_migrations', 'migrations')
+WHERE c.relkind = 'r' AND c.relname::text IN ('asset', 'assets', 'version_history')
+  AND EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname::text = 'createdAt'
+    AND a.atttypid = 'pg_catalog.timestamptz'::pg_catalog.regtype::oid)
+ORDER BY c.relname::text \gexec
+SQL
+}
+# The newest value of each table takes the place of all of them.
+newest()
+{
+    LC_ALL=C awk '/^@ / { table = $2; next }
+        table == "" { print; next }
+        /^[0-9][0-9][0-9][0-9]-/ && !/BC$/ && substr($0, 1, 19) > at[table] { at[table] = substr($0, 1, 19) }
+        END { for (table in at) print (table == "version_history" ? "start " : "asset ") at[table] }'
+}
+# The dump that is newest by the day of its file: what a server of Immich's or preserve-state.sh wrote.
+newest_backup()
+{
+    find "$backups" -type f \( -name '*.sql.gz' -o -name '*.sql' -o -name immich.dump \) -exec ls -td {} + 2>/dev/null | head -n 1
+}
+compared_with_backup()
+{
+    local file when asset
+    asset=$(part asset)
+    [ -z "$asset" ] || echo "newest photo or video in the database: $asset UTC"
+    [ -z "$(part start)" ] || echo "newest release recorded in the database: $(part start) UTC"
+    file=$(newest_backup)
+    [ -n "$file" ] || { echo "no dump is in $backups"; return; }
+    when=$(TZ=UTC date -r "$file" '+%Y-%m-%d %H:%M:%S') || return
+    echo "newest dump: $when UTC, $file"
+    if [[ $asset > $when ]]; then
+        echo "photos or videos came in after that dump: whoever restores it has to upload them again (their files stay)"
+    fi
+}
+answer=$(ask | pg psql -X -w -q -A -t -P pager=off -v ON_ERROR_STOP=1 --dbname="$first" -f - | newest) || {
     say ""
     fail "the database gave no answer" "The message above says why. A password belongs into PGPASSWORD or a password file (~/.pgpass)."
 }
@@ -124,6 +175,8 @@ case $show in
     steps) part step ;;
     text)
         printf 'advice: %s\npin:    %s\nreason: %s\n\n' "$(part advice)" "$(part pin)" "$(part reason)"
+        { part found; [ -z "$backups" ] || compared_with_backup; } | sed 's/^/found:  /'
+        echo
         echo "The steps, one list of commands, in which a failure ends what comes after it. Read them before you paste them:"
         echo
         part step ;;

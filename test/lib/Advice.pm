@@ -87,6 +87,9 @@ our @table = (
 	[ 'update over many releases failed', state_of(11, '1.134.0'), 'v2.7.5', 'roll_back', 'v1.134.0', qr/none of the 57 migrations/ ],
 	[ 'update failed, nothing known of what ran last', state_of(68), 'v3.1.0', 'roll_back', 'v2.7.5', qr/none of the 20 migrations/ ],
 	[ 'a dump restored into a newer image', state_of(41, '2.3.1'), 'v3.2.4', 'roll_back', 'v2.3.1', qr/none of the 55 migrations/ ],
+	[ 'the tag that a revert has just returned', state_of(64, '2.5.6'), 'v2.6.3', 'fix_forward', 'v2.6.3',
+		qr/nothing says that an update failed here, and v2\.6\.3, the tag that a revert from Gallery returns/ ],
+	[ 'the update to the same tag failed', state_of(64, '2.6.0'), 'v2.6.3', 'roll_back', 'v2.6.0', qr/none of the 2 migrations/ ],
 	# A downgrade.
 	[ 'v3.0.3 ran, v2.7.5 is wanted', state_of(86, '2.7.5', '3.0.3'), 'v2.7.5', 'restore_backup', 'v2.7.5',
 		qr/\Q"$names[68]"\E ran here.*starts with Immich v3\.0\.3 or later.*go on with v3\.0\.3/ ],

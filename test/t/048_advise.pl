@@ -135,6 +135,55 @@ compare($immich, 'immich',
 			. 'CREATE FUNCTION f(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN $1; '
 			. 'ALTER FUNCTION f OWNER TO stranger; CREATE INDEX ON kysely_migrations (f(name));', '' ],
 	[ 'Immich is another role\'s', state_of(68, '2.7.5') . $other, '', 'v3.0.3' ]);
+
+# What else is found where a release starts. A database as Immich makes it has nothing to complain of, at any count.
+sub findings
+{
+	my ($fixture, $name, $sql, $wanted, @expected) = @_;
+	my $script = "BEGIN;\n" . Twin::_open_script($fixture, 'immich') . "$ask$sql\nSELECT jsonb_array_elements_text(x::jsonb -> 'findings')"
+		. ' FROM pg_temp.ask(' . quoted($wanted) . ") AS x;\nSELECT 'plain ' || (pg_temp.ask_plain(" . quoted($wanted) . ')'
+		. ' = pg_temp.ask(' . quoted($wanted) . "))::text;\nROLLBACK;\n";
+	my ($out, $err, $ok) = $twin->psql('work', $script, schema => $fixture->{schema});
+	diag($err) if !$ok;
+	my @lines = split /\n/, $out;
+	is(pop @lines, 'plain true', "$name: the same from plain SQL");
+	my $left = join "\n", @lines;
+	foreach my $line (@expected)
+	{
+		like($left, $line, "$name: found");
+	}
+	unlike($left, qr/^(?:missing|too much)/m, "$name: and nothing of the schema") if !grep { "$_" =~ /missing|too much/ } @expected;
+	return;
+}
+my $server = qr/^PostgreSQL \d+: Immich v\d+\.\d+\.\d+ supports it$/m;
+foreach my $generation (qw(v4.3.3 v4.57 v5.1 v5.3 v5.7 v5.9))
+{
+	findings(Fixture->new(generation => $generation, rows => 0), "Immich below Gallery $generation", '', '', $server,
+		qr/^schema: all names are there that Immich has after \d+ migrations$/m);
+}
+my $stock = Fixture->new(generation => 'v4.57', rows => 0, schema => 'Odd "one');
+my ($trigger, $key) = ('album_user_delete_audit', 'album_asset_albumId_fkey');
+findings($stock, 'lost in a half restore', qq(SET search_path = "Odd ""one", public; DROP TRIGGER "$trigger" ON album_user;
+	ALTER TABLE album_asset DROP CONSTRAINT "$key"; DROP TABLE workflow CASCADE; CREATE FUNCTION mine() RETURNS integer LANGUAGE sql RETURN 1;
+	ALTER TABLE asset ADD CONSTRAINT mine CHECK (true); CREATE TABLE own (id integer CHECK (id > 0)); RESET search_path;), 'v3.0.3',
+	qr/^schema: \d+ differences to Immich's after 68 migrations; Immich starts, but features and the next update may fail on them$/m,
+	qr/^missing: trigger "$trigger" of table "album_user"$/m, qr/^missing: constraint "$key" of table "album_asset"$/m,
+	qr/^missing: table "workflow"$/m, qr/^too much: function "mine\(\)"$/m, qr/^too much: constraint "mine" of table "asset"$/m,
+	qr/\A(?!.*of table "(?:own|workflow)")/s);
+findings($stock, 'an extension that is too old, and one that is gone', q(INSERT INTO pg_extension
+	SELECT x.oid, x.name, extowner, extnamespace, false, x.version, NULL, NULL FROM pg_extension, (VALUES (99998, 'vector', '0.4.4'), (99999, 'vectors', '0.2.0')) AS x (oid, name, version)
+	WHERE extname = 'plpgsql';),
+	'v3.0.3', qr/^extension vector 0\.4\.4: Immich v2\.7\.5 wants 0\.5 or later, before 1$/m,
+	qr/^extension vectors 0\.2\.0: Immich v2\.7\.5 supports it$/m, qr/^extension vectors 0\.2\.0: Immich v3\.0\.3 does not use it any more$/m,
+	qr/^no vector extension that Immich v3\.0\.3 supports is installed: it does not start$/m,
+	qr/\A(?!.*no vector extension that Immich v2\.7\.5)/s);
+findings($stock, 'another C library',
+	q(UPDATE pg_database SET datcollversion = '1.0' WHERE datname = current_database();), '',
+	qr/^collation: the database was made with version 1\.0, the system has another: .*ALTER DATABASE work REFRESH/m)
+  if $node->pg_version >= 15;
+findings($stock, 'a media location', q(INSERT INTO "Odd ""one".system_metadata (key, value) VALUES ('MediaLocation', '{"location": "/old"}')
+	ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;), '', qr{^media location: "/old" is where}m);
+
 cmp_ok($cases, '>=', 526, 'every state of the table of decisions, and more');
 note($cases, ' answers compared: ', join ', ', map { "$kinds{$_} $_" } sort keys %kinds);
 
@@ -203,6 +252,27 @@ like($err, qr/"v9'; SELECT 1" is not an Immich release.*FAILED: the database gav
 is((advise('--wrong'))[2], 2, 'an option that is none');
 is((advise('a', 'b'))[2], 2, 'two tags');
 is($whole->(), $before, 'nothing was changed');
+
+# The newest asset against the newest dump.
+$twin->run('shop', q(SET session_replication_role = replica; INSERT INTO asset (checksum, "checksumAlgorithm", "fileCreatedAt",
+	"fileModifiedAt", "localDateTime", "originalFileName", "originalPath", "ownerId", type, "createdAt")
+	SELECT '', 'sha1', now(), now(), now(), 'x', '/x', gen_random_uuid(), 'IMAGE', t::timestamptz
+	FROM (VALUES ('2026-09-09 01:02:03Z'), ('2026-09-09 01:02:02Z'), ('-infinity')) AS x (t);));
+mkdir "$folder/dumps" or die $!;
+my $release = qr/^found:  newest release recorded in the database: 2026-09-01 00:00:00 UTC\n.*no dump is in/m;
+like((advise('--backups', "$folder/dumps"))[0], $release, 'no dump');
+foreach my $dump ([ 'old.sql.gz', 1_700_000_000 ], [ 'immich-db-backup-20261120T020000-v3.3.5-pg15.20.sql.gz', 1_780_000_000 ],
+	[ 'notes.txt', 1_790_000_000 ])
+{
+	open(my $file, '>', "$folder/dumps/$dump->[0]") or die $!;
+	close($file);
+	utime $dump->[1], $dump->[1], "$folder/dumps/$dump->[0]" or die $!;
+}
+my $newest = qr{^found:  newest dump: 2026-05-28 20:26:40 UTC, \S+/immich-db-backup-2026\S+$}m;
+like((advise('--backups', "$folder/dumps"))[0], $newest, 'the newest');
+my $lacks = qr/^found:  newest photo or video in the database: 2026-09-09 01:02:03 UTC\n.*^found:  photos or videos came in after/ms;
+like((advise('--backups', "$folder/dumps"))[0], $lacks, 'and what it lacks');
+is((advise('--backups', '/nowhere'))[2], 2, 'no such folder');
 
 $twin->run('postgres', 'CREATE ROLE visitor LOGIN;');
 ($out, $err, $status) = advise('-U', 'visitor');
