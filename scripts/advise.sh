@@ -69,7 +69,7 @@ pg()
 if [ -n "$container" ]; then
     command -v docker >/dev/null || fail "docker is not on this machine's PATH"
     # A service of the compose file in this folder is a name as well.
-    docker inspect "$container" >/dev/null 2>&1 || {
+    docker inspect --format '{{.Name}}' "$container" >/dev/null 2>&1 || {
         service=$(docker compose ps -q "$container" 2>/dev/null | head -n 1)
         container=${service:-$container}
     }
@@ -176,7 +176,7 @@ case $show in
     text)
         printf 'advice: %s\npin:    %s\nreason: %s\n\n' "$(part advice)" "$(part pin)" "$(part reason)"
         { part found; [ -z "$backups" ] || compared_with_backup; } | sed 's/^/found:  /'
-        echo
+        [ -z "$(part found)$backups" ] || echo
         echo "The steps, one list of commands, in which a failure ends what comes after it. Read them before you paste them:"
         echo
         part step ;;

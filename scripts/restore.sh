@@ -98,7 +98,8 @@ take_back()
     # shellcheck disable=SC2317 # called by the trap
     if [ -n "$begun" ] && [ -z "$finished" ]; then
         if [ -z "$renamed" ] && [ "$is_there" = 1 ]; then return; fi
-        sql >/dev/null <<<"DROP DATABASE IF EXISTS $(identifier "$name") WITH (FORCE);" || say "the half restored database could not be dropped"
+        sql >/dev/null <<<"DROP DATABASE IF EXISTS $(identifier "$name") WITH (FORCE);" ||
+            say "the half restored database could not be dropped"
         [ -z "$renamed" ] || sql >/dev/null <<<"ALTER DATABASE $(identifier "$kept") RENAME TO $(identifier "$name");" ||
             say "The database from before is called \"$kept\": rename it to \"$name\" when the server answers again."
     fi

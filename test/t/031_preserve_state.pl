@@ -174,7 +174,10 @@ sub restore
 	IPC::Run::run([ 'bash', @command ], '<', \$answer, '>&', \$said, IPC::Run::timeout(180));
 	return ($? >> 8, $said);
 }
-sub databases { return $node->safe_psql('postgres', q(SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ '^immich')) }
+sub databases
+{
+	return $node->safe_psql('postgres', q(SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ '^immich'));
+}
 {
 	my $good = dumped();
 	my $moved = "$temp/another place";

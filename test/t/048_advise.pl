@@ -171,7 +171,8 @@ findings($stock, 'lost in a half restore', qq(SET search_path = "Odd ""one", pub
 	qr/^missing: table "workflow"$/m, qr/^too much: function "mine\(\)"$/m, qr/^too much: constraint "mine" of table "asset"$/m,
 	qr/\A(?!.*of table "(?:own|workflow)")/s);
 findings($stock, 'an extension that is too old, and one that is gone', q(INSERT INTO pg_extension
-	SELECT x.oid, x.name, extowner, extnamespace, false, x.version, NULL, NULL FROM pg_extension, (VALUES (99998, 'vector', '0.4.4'), (99999, 'vectors', '0.2.0')) AS x (oid, name, version)
+	SELECT x.oid, x.name, extowner, extnamespace, false, x.version, NULL, NULL
+	FROM pg_extension, (VALUES (99998, 'vector', '0.4.4'), (99999, 'vectors', '0.2.0')) AS x (oid, name, version)
 	WHERE extname = 'plpgsql';),
 	'v3.0.3', qr/^extension vector 0\.4\.4: Immich v2\.7\.5 wants 0\.5 or later, before 1$/m,
 	qr/^extension vectors 0\.2\.0: Immich v2\.7\.5 supports it$/m, qr/^extension vectors 0\.2\.0: Immich v3\.0\.3 does not use it any more$/m,
@@ -208,8 +209,7 @@ print $docker <<'SH';
 #!/bin/bash
 echo "docker $*" >>"$FOLDER/docker.log"
 case "$1 $2" in
-    "inspect service") exit 1 ;;
-    "inspect "*) exit 0 ;;
+    "inspect "*) [ "$4" != service ]; exit ;;
     "compose ps") echo immich_postgres; exit 0 ;;
 esac
 shift
