@@ -31,13 +31,13 @@ found (kind, owner, name) AS (
         AND d.deptype = 'e')),
 -- What the server makes as it likes, and leftovers of Immich's own past, is no difference: as in src/database/native.cpp.
 different (word, kind, owner, name) AS (
-  SELECT 'missing', e.kind, e.owner, e.name FROM expected e
-    WHERE NOT EXISTS (SELECT FROM found f WHERE f.kind = e.kind AND f.owner = e.owner AND f.name = e.name)
-      AND (e.kind = 'table' OR e.owner = '' OR EXISTS (SELECT FROM found f WHERE f.kind = 'table' AND f.owner = e.owner))
-  UNION ALL SELECT 'too much', f.kind, f.owner, f.name FROM found f
-    WHERE f.kind IN ('constraint', 'trigger', 'function') AND EXISTS (SELECT FROM expected)
-      AND (f.owner = '' OR EXISTS (SELECT FROM expected e WHERE e.kind = 'table' AND e.owner = f.owner))
-      AND NOT EXISTS (SELECT FROM expected e WHERE e.kind = f.kind AND e.owner = f.owner AND e.name = f.name)),
+  SELECT 'missing', e.kind, e.owner, e.name FROM (SELECT x.kind, x.owner, x.name FROM expected x
+      EXCEPT SELECT f.kind, f.owner, f.name FROM found f) AS e
+    WHERE e.kind = 'table' OR e.owner = '' OR e.owner = ANY (ARRAY(SELECT f.owner FROM found f WHERE f.kind = 'table'))
+  UNION ALL SELECT 'too much', f.kind, f.owner, f.name FROM (SELECT x.kind, x.owner, x.name FROM found x
+      WHERE x.kind IN ('constraint', 'trigger', 'function') EXCEPT SELECT e.kind, e.owner, e.name FROM expected e) AS f
+    WHERE EXISTS (SELECT FROM expected)
+      AND (f.owner = '' OR f.owner = ANY (ARRAY(SELECT e.owner FROM expected e WHERE e.kind = 'table')))),
 drift AS (
   SELECT d.word || ': ' || d.kind || ' "' || CASE d.kind WHEN 'table' THEN d.owner ELSE d.name END || '"'
       || CASE WHEN d.owner = '' OR d.kind = 'table' THEN '' ELSE ' of table "' || d.owner || '"' END AS line,
