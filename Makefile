@@ -20,7 +20,7 @@ REGRESS_PREP = build/regress build/test_guard.so
 # Not ISOLATION: each of these commits a revert, in a database of its own.
 SPECS = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
 
-EXTRA_CLEAN = build src/*.bc src/*/*.bc src/*.d src/*/*.d
+EXTRA_CLEAN = build scripts/advise.sql src/*.bc src/*/*.bc src/*.d src/*/*.d
 
 PG_CPPFLAGS = -I$(CURDIR)/src -DGALLERY_REVERT_VERSION='"$(EXTVERSION)"' -DGALLERY_REVERT_HOMEPAGE='"$(HOMEPAGE)"' \
 	-DGALLERY_REVERT_BUGTRACKER='"$(BUGTRACKER)"'
@@ -49,6 +49,11 @@ all install:
 endif
 
 -include $(SOURCES:.cpp=.d)
+
+# What scripts/advise.sh asks, from the same facts.
+all: scripts/advise.sql
+scripts/advise.sql: tools/advise-sql src/answers/advice.sql.in src/answers/advice_steps.inc src/answers/findings.sql $(wildcard src/manifest/*.inc) META.json
+	tools/advise-sql >$@.new && mv $@.new $@
 
 # The tests call psql and pg_dump: those of this server.
 installcheck: export PATH := $(bindir):$(PATH)

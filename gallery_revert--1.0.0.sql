@@ -94,7 +94,7 @@ COMMENT ON FUNCTION immich_inventory() IS
 
 -- Two functions instead of a default: a function without arguments that somebody else made would be a better match.
 CREATE FUNCTION immich_recovery_advice(
-  OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
+  OUT advice text, OUT reason text, OUT pin text, OUT steps text[], OUT findings text[])
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
 SET search_path = pg_catalog, pg_temp
@@ -104,7 +104,7 @@ COMMENT ON FUNCTION immich_recovery_advice() IS
 'Changes nothing.';
 
 CREATE FUNCTION immich_recovery_advice(
-  target text, OUT advice text, OUT reason text, OUT pin text, OUT steps text[])
+  target text, OUT advice text, OUT reason text, OUT pin text, OUT steps text[], OUT findings text[])
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER ROWS 1
 SET search_path = pg_catalog, pg_temp

@@ -369,6 +369,14 @@ if [ ${#files[@]} -gt 0 ]; then
     mkdir -- "$partial/config"
     cp -- "${files[@]}" "$partial/config/" || fail "the configuration could not be copied"
 fi
+# A restore needs neither this project nor the network: the script and the names of the images lie in the folder.
+cp -- "$(dirname -- "$0")/restore.sh" "$partial/restore.sh" || fail "restore.sh could not be copied"
+if [ -n "$container" ]; then
+    project=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "$container" 2>/dev/null)
+    docker ps -a --no-trunc --filter "label=com.docker.compose.project=${project:-none}" --format '{{.Names}}\t{{.Image}}' \
+        >"$partial/images.tsv" 2>/dev/null
+    [ -s "$partial/images.tsv" ] || rm -f -- "$partial/images.tsv"
+fi
 cat >"$partial/README.txt" <<TEXT || fail "README.txt could not be written"
 State of the Immich database "$name", saved $(date -u '+%Y-%m-%d %H:%M UTC') by preserve-state.sh.
 
@@ -380,7 +388,8 @@ config/          copies of compose file and .env, when asked for (.env holds a p
 MANIFEST         checksums: cd into this folder and run  sha256sum -c MANIFEST
 
 The photos are not in here: they are the files in UPLOAD_LOCATION.
-How to restore: docs/recovery.md of gallery_revert, "Restore the dump".
+How to restore: bash restore.sh --docker CONTAINER, in this folder (--help says more); it keeps the database that is there.
+images.tsv       the containers and their images when this was saved, where docker told them
 TEXT
 # Listed before the manifest is made, so that it does not list itself.
 (cd -- "$partial" && names=$(find . -type f | LC_ALL=C sort) &&

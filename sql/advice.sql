@@ -5,40 +5,40 @@ CREATE DATABASE regress_advice TEMPLATE template_immich;
 CREATE EXTENSION gallery_revert;
 \x
 SELECT version FROM version_history ORDER BY "createdAt";
-SELECT * FROM immich_recovery_advice();
-SELECT * FROM immich_recovery_advice('v3.0.3');
-SELECT * FROM immich_recovery_advice('v2.6.3');
-SELECT * FROM immich_recovery_advice('2.7.0');
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice('v3.0.3');
+SELECT advice, reason, pin, steps FROM immich_recovery_advice('v2.6.3');
+SELECT advice, reason, pin, steps FROM immich_recovery_advice('2.7.0');
 
 -- A newer release ran and left no start.
 BEGIN;
 DELETE FROM version_history;
 INSERT INTO version_history (version) VALUES ('2.6.3');
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 -- Migrations skipped.
 UPDATE version_history SET version = '3.1.0';
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 ROLLBACK;
 
 -- Not a release; unknown names.
-SELECT * FROM immich_recovery_advice('latest');
-SELECT * FROM immich_recovery_advice('v2.9.0');
+SELECT advice, reason, pin, steps FROM immich_recovery_advice('latest');
+SELECT advice, reason, pin, steps FROM immich_recovery_advice('v2.9.0');
 BEGIN;
 INSERT INTO kysely_migrations VALUES
   ('2100000000010-AnotherFork', '2026-11-01T00:00:00.000Z'), ('1899000000000-FromTheFuture', '2026-11-01T00:00:00.000Z');
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 ROLLBACK;
 
 -- A hole.
 BEGIN;
 DELETE FROM kysely_migrations WHERE name = '1773242919341-EncodedVideoAssetFiles';
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 ROLLBACK;
 
 -- An emptied ledger beside Immich's tables, with a dump of a known release and without.
 BEGIN;
 DELETE FROM kysely_migrations;
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 DELETE FROM version_history;
 SELECT advice, pin, steps FROM immich_recovery_advice();
 ROLLBACK;
@@ -46,7 +46,7 @@ ROLLBACK;
 -- Rows out of order: the advice, the plan, the repair, and nothing left to repair.
 UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z'
 WHERE name IN ('1773242919341-EncodedVideoAssetFiles', '1772609167000-UpdateOpusCodecName');
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 SELECT phase, kind, object, reason, rows, statement FROM gallery_revert_plan();
 \set before `test/lib/dump-hash regress_advice`
 -- The dump's session may take a moment to end.
@@ -94,7 +94,7 @@ DROP DATABASE regress_advice;
 CREATE DATABASE regress_advice TEMPLATE template_gallery;
 \c regress_advice
 CREATE EXTENSION gallery_revert;
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 SET gallery.revert_token = 'i_accept_data_loss';
 SELECT immich_repair_migration_order();
 \c contrib_regression
@@ -104,10 +104,10 @@ DROP DATABASE regress_advice;
 CREATE DATABASE regress_advice;
 \c regress_advice
 CREATE EXTENSION gallery_revert;
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint NOT NULL, name varchar NOT NULL);
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 CREATE TABLE assets (id uuid);
-SELECT * FROM immich_recovery_advice();
+SELECT advice, reason, pin, steps FROM immich_recovery_advice();
 \c contrib_regression
 DROP DATABASE regress_advice;

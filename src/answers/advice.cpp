@@ -99,6 +99,15 @@ Advice advise_older_database(const Identity &identity, const manifest::ImmichRel
     return advice;
   }
   bool const known = last != nullptr && last->migrations == identity.native_migrations;
+  if (!known && wanted.tag == fits.tag) {
+    // No start of a release with this ledger is recorded, and the wanted one is what a revert to it returns.
+    advice.advice = "fix_forward";
+    advice.reason = none_ran + "; nothing says that an update failed here, and " + std::string(wanted.tag) +
+                    ", the tag that a revert from Gallery returns for such a database, runs them when it starts";
+    advice.pin = wanted.tag;
+    advice.steps = stop_server() + pin_and_start(advice.pin);
+    return advice;
+  }
   if (!known && releases_with(identity.native_migrations).first == nullptr) {
     // What ran here was a build between releases: there is no release to go back to.
     advice.advice = "fix_forward";

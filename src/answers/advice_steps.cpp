@@ -1,38 +1,44 @@
 // The steps are pasted into a terminal, maybe all at once: chain() makes one command of them, which the shell reads to
 // its end before it runs any of it, and a failure ends it. None waits for input, but the last shows the log until it is
 // interrupted. Nothing that was there is overwritten: what is edited is copied to a new name first.
+//
+// The commands themselves are in advice_steps.inc, which scripts/advise.sql is made from as well.
 #include "answers/advice_steps.hpp"
+
+#include <string_view>
 
 namespace gallery {
 
 namespace {
 
-/// The containers go: one that is only stopped comes back with the daemon or the machine ("restart: always"), and the
-/// old server would change the database again. All that they know is in volumes.
-constexpr const char *stop = "docker compose rm -sf immich-server immich-machine-learning";
-constexpr const char *preserve = "gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install .";
-constexpr const char *psql =
-    "docker exec immich_postgres psql -X -P pager=off -v ON_ERROR_STOP=1 -U postgres -d immich";
+struct Command {
+  std::string_view list;
+  std::string_view text;
+};
 
-/// Writes a file anew from its copy "$old"; it keeps its owner. `command` reads the copy.
-std::string edit(const std::string &file, const std::string &command) {
-  return "old=$(mktemp \"" + file + ".before-$(date +%F)-XXXXXX\") && cp " + file + " \"$old\" && " + command + " > " +
-         file + " && echo \"" + file + " was copied to $old\"";
-}
+/// "stop": the containers go. One that is only stopped comes back with the daemon or the machine ("restart: always"),
+/// and the old server would change the database again. All that they know is in volumes.
+/// "pin": the tag is set whether or not .env has a line for it; .env is written anew from its copy and keeps its owner.
+/// "reverted": redis-cli succeeds whatever Redis answers.
+constexpr Command commands[] = {
+#include "answers/advice_steps.inc"
+};
 
-/// The tag is set whether or not .env has a line for it.
-Steps pin(const std::string &tag) {
-  return {edit(".env", "{ grep -v '^IMMICH_VERSION=' \"$old\"; echo IMMICH_VERSION=" + tag + "; }"),
-          "docker compose pull immich-server immich-machine-learning"};
-}
-
-Steps start() {
-  return {"docker compose up -d", "docker compose logs --follow immich-server"};
+Steps list(std::string_view name, std::string_view placeholder = {}, std::string_view value = {}) {
+  Steps steps;
+  for (const auto &command : commands) {
+    if (command.list != name)
+      continue;
+    std::string text(command.text);
+    if (auto const at = placeholder.empty() ? std::string::npos : text.find(placeholder); at != std::string::npos)
+      text.replace(at, placeholder.size(), value);
+    steps.push_back(std::move(text));
+  }
+  return steps;
 }
 
 Steps call_with_token(const std::string &function) {
-  return {std::string(psql) + " -c 'SELECT * FROM gallery_revert_plan()'",
-          std::string(psql) + " -c \"SET gallery.revert_token = 'i_accept_data_loss'\" -c 'SELECT " + function + "()'"};
+  return list("call", "@FUNCTION@", function);
 }
 
 } // namespace
@@ -43,31 +49,27 @@ Steps operator+(Steps steps, const Steps &more) {
 }
 
 Steps stop_server() {
-  return {stop};
+  return list("stop");
 }
 
 Steps stop_and_preserve() {
-  return {stop, preserve};
+  return list("stop") + list("preserve");
 }
 
 Steps pin_and_start(const std::string &tag) {
-  return pin(tag) + start();
+  return list("pin", "@TAG@", tag) + list("start");
 }
 
 Steps run_migrations_again() {
-  return {edit(".env", "sed '/^DB_SKIP_MIGRATIONS=/d' \"$old\"")};
+  return list("migrate");
 }
 
 /// The restore itself is a page, not a line: it differs with the kind of dump, and it keeps the old database. What
 /// comes after it must not run before it.
 Steps restore_and_start(const std::string &tag) {
-  std::string const page = "gallery_revert/docs/recovery.md, step 6b (renames the database, drops nothing)";
   if (tag.empty())
-    return stop_and_preserve() +
-           Steps{"echo 'now restore: " + page + "; then start with the tag of the dump: step 6a'"};
-  return stop_and_preserve() +
-         Steps{"{ echo 'now restore: " + page + "; then paste the lines after this one'; false; }"} +
-         pin_and_start(tag);
+    return stop_and_preserve() + list("restore_only");
+  return stop_and_preserve() + list("restore") + pin_and_start(tag);
 }
 
 Steps run_with_token(const std::string &function) {
@@ -75,20 +77,14 @@ Steps run_with_token(const std::string &function) {
 }
 
 /// Immich's images come first: whatever starts the services in between, it is not Gallery, and Immich refuses a
-/// database that is not yet its own. redis-cli succeeds whatever Redis answers.
+/// database that is not yet its own.
 Steps revert_and_start(const std::string &tag) {
-  return stop_and_preserve() +
-         Steps{edit("docker-compose.yml",
-                    "sed -e 's#ghcr.io/open-noodle/gallery-server:#ghcr.io/immich-app/immich-server:#'"
-                    " -e 's#ghcr.io/open-noodle/gallery-ml:#ghcr.io/immich-app/immich-machine-learning:#' \"$old\"")} +
-         pin(tag) + call_with_token("gallery_revert") +
-         Steps{std::string(psql) + " -c 'DROP EXTENSION gallery_revert'",
-               "docker exec immich_redis redis-cli -n 0 FLUSHDB | tee /dev/stderr | grep -qx OK"} +
-         start();
+  return stop_and_preserve() + list("images") + list("pin", "@TAG@", tag) + call_with_token("gallery_revert") +
+         list("reverted") + list("start");
 }
 
 Steps let_gallery_finish() {
-  return {"docker compose up -d", "docker compose logs immich-server"};
+  return list("finish");
 }
 
 Steps chain(Steps steps) {

@@ -2,6 +2,7 @@
 #include "answers/show.hpp"
 
 #include "answers/advice.hpp"
+#include "answers/findings.hpp"
 #include "backend/guard.hpp"
 #include "database/session.hpp"
 #include "readiness/checks.hpp"
@@ -87,9 +88,12 @@ void show_advice(backend::ResultSet &result, const std::optional<std::string> &t
   Ledger ledger;
   auto const found = check_ledger(spi, ledger);
   Advice advice;
+  std::vector<std::string> findings;
   if (found.status == Status::ok) {
     auto const survey = read_survey(spi, std::move(ledger));
-    advice = advise(survey, identify(survey), target);
+    auto const identity = identify(survey);
+    advice = advise(survey, identity, target);
+    findings = findings_of(spi, survey, identity, advice, target);
   } else {
     // Before v1.132 the ledger was TypeORM's.
     auto const typeorm = spi.query(
@@ -101,8 +105,10 @@ void show_advice(backend::ResultSet &result, const std::optional<std::string> &t
       enforce(found);
     advice = advise_typeorm();
   }
-  auto const steps = spi.query("SELECT " + backend::array_literal(advice.steps)).at(0)[0];
-  result.add({advice.advice, advice.reason, advice.pin.empty() ? backend::Field() : backend::Field(advice.pin), steps});
+  auto const lists =
+      spi.query("SELECT " + backend::array_literal(advice.steps) + ", " + backend::array_literal(findings)).at(0);
+  result.add({advice.advice, advice.reason, advice.pin.empty() ? backend::Field() : backend::Field(advice.pin),
+              lists[0], lists[1]});
 }
 
 } // namespace gallery

@@ -12,6 +12,10 @@ constexpr auto immich_migrations_table = std::to_array<std::string_view>({
 #include "manifest/immich_migrations.inc"
 });
 
+constexpr auto immich_servers_table = std::to_array<ServerRange>({
+#include "manifest/immich_servers.inc"
+});
+
 constexpr auto immich_releases_table = std::to_array<ImmichRelease>({
 #include "manifest/immich_releases.inc"
 });
@@ -171,6 +175,10 @@ std::string_view name_of(Kind kind) {
 std::span<const std::string_view> immich_migrations() {
   return immich_migrations_table;
 }
+std::span<const ServerRange> immich_servers() {
+  return immich_servers_table;
+}
+
 std::span<const ImmichRelease> immich_releases() {
   return immich_releases_table;
 }

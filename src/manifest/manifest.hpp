@@ -22,6 +22,15 @@ struct ImmichRelease {
   int migrations;
 };
 
+/// What releases want of the database server: its own major version, or that of a vector extension.
+struct ServerRange {
+  std::string_view what;   // PostgreSQL, or an extension
+  std::string_view first;  // release
+  std::string_view last;   // release, or empty: the newest known
+  std::string_view from;   // a version
+  std::string_view before; // a version
+};
+
 /// A name that only unreleased Immich builds recorded, and the released name it became (empty: none).
 struct RenamedMigration {
   std::string_view name;
@@ -88,6 +97,7 @@ using JsonPath = std::span<const std::string_view>;
 
 std::span<const std::string_view> immich_migrations();
 std::span<const ImmichRelease> immich_releases();
+std::span<const ServerRange> immich_servers();
 std::span<const RenamedMigration> renamed_migrations();
 std::span<const GalleryMigration> gallery_migrations();
 std::span<const GalleryRelease> gallery_releases();

@@ -120,7 +120,7 @@ like($folder, qr/^\Q$out\E\/immich-\d{8}T\d{6}Z$/, 'prints the dated folder and 
 is(join(' ', entries($out)), $folder =~ s/.*\///r, 'leaves one folder');
 is_deeply([ entries($folder) ],
 	[qw(MANIFEST README.txt about.txt config contents.txt immich.dump
-		inventory-restored.tsv inventory.tsv ledger.tsv versions.tsv)], 'its files');
+		inventory-restored.tsv inventory.tsv ledger.tsv restore.sh versions.tsv)], 'its files');
 is_deeply([ entries("$folder/config") ], [ '.env', 'docker-compose.yml' ], 'copies of the configuration');
 is(slurp("$folder/config/.env"), "DB_PASSWORD=hunter2\n", '.env is copied as it is');
 unlike($err, qr/hunter2/, 'no password in the messages');
@@ -129,7 +129,7 @@ like($err, qr/Next: docs\/recovery\.md, step 4, or docs\/switching-back\.md, ste
 unlike($err, qr/immich_recovery_advice/, 'and asks for no function that is not there');
 like($err, qr/all \d+ counts agree/, 'says that the copy agrees');
 command_ok([ 'bash', '-c', 'cd "$1" && sha256sum --quiet --strict -c MANIFEST', 'bash', $folder ], 'the manifest holds');
-is(scalar(() = slurp("$folder/MANIFEST") =~ /\n/g), 10, 'the manifest lists every file but itself');
+is(scalar(() = slurp("$folder/MANIFEST") =~ /\n/g), 11, 'the manifest lists every file but itself');
 is(sprintf('%04o', (stat $folder)[2] & 07777), '0700', 'the folder is private');
 is(sprintf('%04o', (stat "$folder/config/.env")[2] & 07777), '0400', 'the files are private and read-only');
 is(slurp("$folder/inventory.tsv"), <<'TSV', 'the counts');
@@ -159,6 +159,62 @@ command_ok([ 'bash', '-o', 'pipefail', '-c',
 	  . q{| psql -X -q -1 -v ON_ERROR_STOP=1 -d by_hand},
 	'bash', $dump ], 'the dump restores by hand');
 is($node->safe_psql('by_hand', 'SELECT count(*) FROM asset'), '20000', 'with all rows');
+
+# The copy restores itself: from its folder alone, keeping what is there; and whatever fails, all is as it was.
+sub dumped
+{
+	my $text = '';
+	IPC::Run::run([ 'pg_dump', '--create', 'immich' ], '>', \$text) or die 'pg_dump';
+	return $text =~ s/^\\(?:un)?restrict.*\n//mgr;
+}
+sub restore
+{
+	my ($answer, @command) = @_;
+	my $said = '';
+	IPC::Run::run([ 'bash', @command ], '<', \$answer, '>&', \$said, IPC::Run::timeout(180));
+	return ($? >> 8, $said);
+}
+sub databases
+{
+	return $node->safe_psql('postgres', q(SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ '^immich'));
+}
+{
+	my $good = dumped();
+	my $moved = "$temp/another place";
+	system('cp', '-r', $folder, $moved) == 0 or die 'cp';
+	$node->safe_psql('immich', 'DELETE FROM asset; CREATE TABLE mine ()');
+	my $bad = dumped();
+	my $unchanged = sub {
+		my ($name, $expected, $says, $status, $said) = @_;
+		is($status, $expected, "restore.sh, $name: status $expected");
+		like($said, $says, "restore.sh, $name: says why");
+		is(databases(), 'immich', "restore.sh, $name: no other database");
+		is(dumped(), $bad, "restore.sh, $name: it is as it was");
+	};
+	$unchanged->('no', 3, qr/What it holds now stays.*Nothing was changed/s, restore("no\n", "$moved/restore.sh"));
+	my $session = $node->background_psql('immich');
+	$unchanged->('a session', 1, qr/1 sessions are connected/, restore('', "$moved/restore.sh", '--yes'));
+	$session->quit;
+	{
+		local $ENV{PATH} = stand_ins(pg_restore => '"$REAL" "$@" | head -c 20000; exit 1');
+		$unchanged->('half of it', 1, qr/could not be restored; all is as it was/, restore('', "$moved/restore.sh", '--yes'));
+	}
+	chmod 0600, "$moved/immich.dump" or die $!;
+	open my $damage, '>>', "$moved/immich.dump" or die $!;
+	print $damage 'x';
+	close $damage;
+	$unchanged->('a damaged copy', 1, qr/a checksum in MANIFEST does not hold/, restore('', "$moved/restore.sh", '-y'));
+	my ($restored, $said) = restore("yes\n", "$folder/restore.sh");
+	is($restored, 0, 'restore.sh: restores') or diag($said);
+	is(dumped(), $good, 'restore.sh: byte for byte');
+	my ($kept) = databases() =~ /^immich (immich_before_\d{8}_\d{6})$/;
+	ok($kept, 'restore.sh: the one from before is kept');
+	is($node->safe_psql($kept, 'SELECT count(*) FROM mine'), '0', 'restore.sh: as it was');
+	$node->safe_psql('postgres', "DROP DATABASE $kept; DROP DATABASE immich");
+	($restored, $said) = restore('', "$folder/restore.sh", '-y');
+	is($restored, 0, 'restore.sh: where there is none') or diag($said);
+	is(dumped(), $good, 'restore.sh: it is made');
+}
 
 # Through docker: the stand-in refuses any other container and passes on only what a container would get.
 my $docker_script = <<"SH";

@@ -19,10 +19,10 @@ my $stand_in = <<'SH';
 printf '%s\n' "${0##*/} $*" >>"$COMMANDS"
 case $* in "exec -i "* | "cp - "*) cat >/dev/null ;; esac
 [ "$(wc -l <"$COMMANDS")" != "${FAIL_AT:-0}" ] || exit 1
-case $* in *"SELECT advice, pin"*) echo 'roll_back v2.7.5' ;;
+case $* in *--answer*) echo 'roll_back v2.7.5' ;;
 	*PG_MAJOR*) echo 14 ;; *Server.Arch*) echo amd64 ;; *FLUSHDB*) echo OK ;; *inspect*) echo image ;; esac
 SH
-foreach my $program ('bin/docker', 'gallery_revert/scripts/preserve-state.sh')
+foreach my $program ('bin/docker', map { "gallery_revert/scripts/$_.sh" } qw(preserve-state advise))
 {
 	write_file("$folder/$program", $stand_in);
 	chmod 0755, "$folder/$program" or die $!;
