@@ -1,5 +1,5 @@
 -- The plan as a file for plain psql: written without changing anything, and not where there is nothing to revert. What it does where it
--- is run is test/t/046_script.pl's, what it refuses 047_script_refused.pl's.
+-- is run is test/t/046_script.pl's, what it refuses 045_script_refused.pl's.
 CREATE DATABASE regress_script TEMPLATE template_gallery;
 \c regress_script
 CREATE EXTENSION gallery_revert;

@@ -14,7 +14,7 @@ namespace {
 std::optional<Archive> readable_archive(const backend::Spi &spi) {
   auto archive = find_archive(spi);
   if (!archive) {
-    backend::report(NOTICE, "this database has no schema \"" + std::string(archive_schema) + '"', "",
+    backend::report(NOTICE, "this database has no schema " + quoted(archive_schema), "",
                     "gallery_revert() makes it where it is asked to: SET gallery.revert_archive = on;");
     return archive;
   }
@@ -27,8 +27,7 @@ std::optional<Archive> readable_archive(const backend::Spi &spi) {
                            "schema \"" + std::string(archive_schema) + "\" is not one that gallery_revert() made",
                            archive->strange, "Look at what is in it and who owns it.");
   if (!backend::may_act_as(archive->owner_oid))
-    throw backend::Refusal(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                           "only its owner may read schema \"" + std::string(archive_schema) + '"',
+    throw backend::Refusal(ERRCODE_INSUFFICIENT_PRIVILEGE, "only its owner may read schema " + quoted(archive_schema),
                            "It belongs to " + quoted(archive->owner) + '.',
                            "Connect as that role, or run: SET ROLE " + backend::identifier(archive->owner) + ";");
   return archive;

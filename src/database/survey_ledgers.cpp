@@ -81,12 +81,12 @@ void read_fork_ledger(const backend::Spi &spi, Survey &survey) {
 
 std::string ledgers_sql(const std::string &table) {
   return "SELECT c.oid, n.nspname, n.oid, pg_get_userbyid(c.relowner), c.relowner FROM pg_class c"
-                             " JOIN pg_namespace n ON n.oid = c.relnamespace"
-                             " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = " +
-                             literal(table) +
-                             " AND (SELECT count(*) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
-                             " WHERE a.attrelid = c.oid AND a.attname IN ('name', 'timestamp') AND y.typcategory = 'S'"
-                             " AND NOT a.attisdropped) = 2 ORDER BY n.nspname";
+         " JOIN pg_namespace n ON n.oid = c.relnamespace"
+         " WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relname = " +
+         literal(table) +
+         " AND (SELECT count(*) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
+         " WHERE a.attrelid = c.oid AND a.attname IN ('name', 'timestamp') AND y.typcategory = 'S'"
+         " AND NOT a.attisdropped) = 2 ORDER BY n.nspname";
 }
 
 std::vector<Ledger> find_ledgers(const backend::Spi &spi, const std::string &table) {

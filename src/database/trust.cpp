@@ -45,38 +45,42 @@ std::array<std::string, 3> untrusted_sql(const std::string &schema, const std::s
       // part of.
       "WITH RECURSIVE strange (classid, objid, origin) AS (SELECT 'pg_proc'::regclass::oid, p.oid, p.oid FROM pg_proc p"
       " WHERE " +
-      is_strange("p.proowner", owner) +
-      // The type of a domain does not depend on its constraints, and other types may be made of that domain.
-      " UNION SELECT n.classid, n.objid, s.origin FROM strange s CROSS JOIN LATERAL (SELECT d.classid, d.objid FROM"
-      " pg_depend d WHERE d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i') UNION ALL"
-      " SELECT 'pg_type'::regclass::oid, k.contypid FROM pg_constraint k WHERE s.classid = 'pg_constraint'::regclass"
-      " AND k.oid = s.objid AND k.contypid <> 0::oid) n), part (tableid, origin) AS ("
-      " SELECT coalesce(i.indrelid, x.objid), origin FROM strange x LEFT JOIN pg_index i ON i.indexrelid = x.objid"
-      " WHERE x.classid = 'pg_class'::regclass"
-      " UNION SELECT g.tgrelid, origin FROM strange x JOIN pg_trigger g ON g.oid = x.objid"
-      " WHERE x.classid = 'pg_trigger'::regclass"
-      " UNION SELECT a.adrelid, origin FROM strange x JOIN pg_attrdef a ON a.oid = x.objid"
-      " WHERE x.classid = 'pg_attrdef'::regclass"
-      " UNION SELECT k.conrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid"
-      " WHERE x.classid = 'pg_constraint'::regclass"
-      " UNION SELECT p.polrelid, origin FROM strange x JOIN pg_policy p ON p.oid = x.objid"
-      " WHERE x.classid = 'pg_policy'::regclass"
-      " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"
-      " WHERE x.classid = 'pg_rewrite'::regclass"
-      " UNION SELECT t.stxrelid, origin FROM strange x JOIN pg_statistic_ext t ON t.oid = x.objid"
-      " WHERE x.classid = 'pg_statistic_ext'::regclass), reached (tableid, origin) AS (SELECT tableid, origin FROM part"
-      // What is read with a table or changed by its keys runs their code as well. A key's action runs with the rights
-      // of the table that it changes: code of that table's own owner gains none.
-      " UNION SELECT n.oid, p.origin FROM reached p JOIN pg_class t ON t.oid = p.tableid JOIN pg_proc f ON f.oid ="
-      " p.origin CROSS JOIN LATERAL (SELECT i.inhparent AS oid FROM pg_inherits i WHERE i.inhrelid = t.oid UNION ALL"
-      " SELECT k.confrelid FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND t.relowner <>"
-      " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AND NOT " +
-      is_known +
-      ") n)"
-      " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
-      " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
-      " f ON f.oid = p.origin WHERE " +
-      in_schema + " ORDER BY 1, 2"};
+          is_strange("p.proowner", owner) +
+          // The type of a domain does not depend on its constraints, and other types may be made of that domain.
+          " UNION SELECT n.classid, n.objid, s.origin FROM strange s CROSS JOIN LATERAL (SELECT d.classid, d.objid FROM"
+          " pg_depend d WHERE d.refclassid = s.classid AND d.refobjid = s.objid AND d.deptype IN ('n', 'a', 'i') UNION "
+          "ALL"
+          " SELECT 'pg_type'::regclass::oid, k.contypid FROM pg_constraint k WHERE s.classid = "
+          "'pg_constraint'::regclass"
+          " AND k.oid = s.objid AND k.contypid <> 0::oid) n), part (tableid, origin) AS ("
+          " SELECT coalesce(i.indrelid, x.objid), origin FROM strange x LEFT JOIN pg_index i ON i.indexrelid = x.objid"
+          " WHERE x.classid = 'pg_class'::regclass"
+          " UNION SELECT g.tgrelid, origin FROM strange x JOIN pg_trigger g ON g.oid = x.objid"
+          " WHERE x.classid = 'pg_trigger'::regclass"
+          " UNION SELECT a.adrelid, origin FROM strange x JOIN pg_attrdef a ON a.oid = x.objid"
+          " WHERE x.classid = 'pg_attrdef'::regclass"
+          " UNION SELECT k.conrelid, origin FROM strange x JOIN pg_constraint k ON k.oid = x.objid"
+          " WHERE x.classid = 'pg_constraint'::regclass"
+          " UNION SELECT p.polrelid, origin FROM strange x JOIN pg_policy p ON p.oid = x.objid"
+          " WHERE x.classid = 'pg_policy'::regclass"
+          " UNION SELECT r.ev_class, origin FROM strange x JOIN pg_rewrite r ON r.oid = x.objid"
+          " WHERE x.classid = 'pg_rewrite'::regclass"
+          " UNION SELECT t.stxrelid, origin FROM strange x JOIN pg_statistic_ext t ON t.oid = x.objid"
+          " WHERE x.classid = 'pg_statistic_ext'::regclass), reached (tableid, origin) AS (SELECT tableid, origin FROM "
+          "part"
+          // What is read with a table or changed by its keys runs their code as well. A key's action runs with the
+          // rights of the table that it changes: code of that table's own owner gains none.
+          " UNION SELECT n.oid, p.origin FROM reached p JOIN pg_class t ON t.oid = p.tableid JOIN pg_proc f ON f.oid ="
+          " p.origin CROSS JOIN LATERAL (SELECT i.inhparent AS oid FROM pg_inherits i WHERE i.inhrelid = t.oid UNION "
+          "ALL"
+          " SELECT k.confrelid FROM pg_constraint k WHERE k.conrelid = t.oid AND k.contype = 'f' AND t.relowner <>"
+          " f.proowner AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')) AND NOT " +
+          is_known +
+          ") n)"
+          " SELECT c.relname, 'runs function ' || p.origin::regprocedure::text || ' of \"' ||"
+          " pg_get_userbyid(f.proowner)::text || '\"\' FROM reached p JOIN pg_class c ON c.oid = p.tableid JOIN pg_proc"
+          " f ON f.oid = p.origin WHERE " +
+          in_schema + " ORDER BY 1, 2"};
 }
 
 std::map<std::string, std::string> untrusted_tables(const backend::Spi &spi, Oid schema, Oid owner) {

@@ -144,9 +144,10 @@ void make_albums(const Context &db, Outcome &phase) {
                              "\"shared_space_asset\" with their columns, and the role in Immich's \"album_user\"."});
     return;
   }
-  phase.premises.push_back({"albums of spaces, from an earlier revert",
-                            "SELECT pg_catalog.string_agg(b.id::text, ' '::text ORDER BY b.id::text COLLATE pg_catalog.\"C\") FROM " +
-                                db.t("album") + " b JOIN " + db.t("shared_space") + " s ON s.id = b.id"});
+  phase.premises.push_back(
+      {"albums of spaces, from an earlier revert",
+       "SELECT pg_catalog.string_agg(b.id::text, ' '::text ORDER BY b.id::text COLLATE pg_catalog.\"C\") FROM " +
+           db.t("album") + " b JOIN " + db.t("shared_space") + " s ON s.id = b.id"});
   name_the_others(db, by, phase);
   bool const nullable = db.spi
                             .query("SELECT attnotnull FROM pg_attribute WHERE attname = 'description' AND attrelid = " +
