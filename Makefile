@@ -52,7 +52,8 @@ endif
 
 # What scripts/advise.sh asks, from the same facts.
 all: scripts/advise.sql
-scripts/advise.sql: tools/advise-sql src/answers/advice.sql.in src/answers/advice_steps.inc src/answers/findings.sql $(wildcard src/manifest/*.inc) META.json
+scripts/advise.sql: tools/advise-sql META.json $(addprefix src/answers/,advice.sql.in advice_steps.inc findings.sql) \
+                    $(wildcard src/manifest/*.inc)
 	tools/advise-sql >$@.new && mv $@.new $@
 
 # The tests call psql and pg_dump: those of this server.
