@@ -261,6 +261,9 @@ sub recover
 	my ($name, $text) = @_;
 	my $place = $reader->place('install');
 	my ($home, $folder) = ("$place->{base}/home", $place->{folder});
+	# This page is for an installation of Immich.
+	my $compose = slurp_file("$folder/docker-compose.yml");
+	write_file("$folder/docker-compose.yml", $compose =~ s/gallery-(server|machine)/immich-$1/gr);
 	make_database('immich', 'v5.9', 'immich');
 	# The newest version is recorded, as on every server that ran: without the tag of the log every answer is "none".
 	my $recorded = q(INSERT INTO version_history ("createdAt", version) VALUES (now(), '%s'));
