@@ -50,8 +50,8 @@ endif
 
 -include $(SOURCES:.cpp=.d)
 
-# What scripts/advise.sh asks, from the same facts.
-all: scripts/advise.sql
+# What scripts/advise.sh asks, from the same facts; not where the module alone is built, as in images.
+all: $(if $(wildcard tools/advise-sql),scripts/advise.sql)
 scripts/advise.sql: tools/advise-sql META.json $(addprefix src/answers/,advice.sql.in advice_steps.inc findings.sql) \
                     $(wildcard src/manifest/*.inc)
 	tools/advise-sql >$@.new && mv $@.new $@
