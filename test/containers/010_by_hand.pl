@@ -43,7 +43,7 @@ foreach my $block (blocks($text))
 		switch_images($tag);
 	}
 	# A page that psql shows through a pager would take the next lines for its keys.
-	my $result = $window->type($block->{text} =~ s/\n\z//r, 300);
+	my $result = $window->type($block->{text} =~ s/\n\z//r, 900);
 	$inside = $result->{inside};
 	push @failures, "$page, line $block->{line}: " . join('; ', @{ $result->{failed} }) . "\n$result->{output}" if @{ $result->{failed} };
 	last if @failures;
