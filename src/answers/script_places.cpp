@@ -161,20 +161,12 @@ void place_things(const Draft &draft, Places &places) {
 
 void place_tables(const Draft &draft, Places &places) {
   const auto &[survey, identity, target, plan] = draft.now;
-  std::set<std::string> natives;
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == manifest::Kind::Table)
-      natives.emplace(fact.table);
-  std::set<std::string> ours = natives;
-  std::set<std::string> touched = natives;
+  auto const natives = manifest::native_tables();
+  auto ours = natives;
+  ours.merge(manifest::gallery_tables());
+  auto touched = natives;
   touched.insert(survey.ledger.table);
-  touched.insert(plan.ledgers.begin(), plan.ledgers.end());
-  for (const auto &object : plan.objects)
-    if (object.fact->kind == manifest::Kind::Table)
-      touched.emplace(object.fact->name);
-  for (const auto &fact : manifest::gallery_objects())
-    if (fact.kind == manifest::Kind::Table)
-      ours.emplace(fact.name);
+  touched.merge(tables_that_go(plan));
   std::vector<std::string> locked;
   auto const oids = relations_to_lock(survey, plan);
   for (const auto &[name, relation] : survey.relations)

@@ -38,12 +38,8 @@ Careful::Careful(const backend::Spi &spi) : owner_(immich_owner(spi)) {
   // Who owns the schema may drop a table and put one of his own in its place, between the catalog's answer and the
   // query. Under the locks of a revert this waits for nobody: they are on the same tables.
   std::set<std::string> names{"kysely_migrations", "gallery_migrations", "gallery_migrations_lock"};
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == manifest::Kind::Table)
-      names.emplace(fact.table);
-  for (const auto &fact : manifest::gallery_objects())
-    if (fact.kind == manifest::Kind::Table)
-      names.emplace(fact.name);
+  names.merge(manifest::native_tables());
+  names.merge(manifest::gallery_tables());
   std::vector<Oid> tables;
   for (auto &row :
        spi.query("SELECT c.oid FROM pg_class c JOIN pg_class l ON l.relnamespace = c.relnamespace AND"

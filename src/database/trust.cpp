@@ -20,13 +20,8 @@ std::array<std::string, 3> untrusted_sql(const std::string &schema, const std::s
   auto const in_schema = "c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace = " + schema + "::oid";
   auto const oid = owner + "::oid";
   // Immich's and Gallery's own are asked for by themselves.
-  std::set<std::string> names;
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == manifest::Kind::Table)
-      names.emplace(fact.table);
-  for (const auto &fact : manifest::gallery_objects())
-    if (fact.kind == manifest::Kind::Table)
-      names.emplace(fact.name);
+  auto names = manifest::native_tables();
+  names.merge(manifest::gallery_tables());
   auto const is_known = "(t.relnamespace = " + schema + "::oid AND t.relname = ANY (" +
                         backend::array_literal({names.begin(), names.end()}) + "::name[]))";
   return {

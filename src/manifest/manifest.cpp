@@ -240,6 +240,22 @@ bool is_native(Kind kind, std::string_view table, std::string_view name, int mig
   });
 }
 
+std::set<std::string> native_tables() {
+  std::set<std::string> names;
+  for (const auto &fact : native_table)
+    if (fact.kind == Kind::Table)
+      names.emplace(fact.table);
+  return names;
+}
+
+std::set<std::string> gallery_tables() {
+  std::set<std::string> names;
+  for (const auto &object : gallery_objects_table)
+    if (object.kind == Kind::Table)
+      names.emplace(object.name);
+  return names;
+}
+
 bool is_gallery_table(std::string_view table) {
   auto key_of = [](const GalleryObject &object) { return std::tuple(object.kind, object.table); };
   auto const found =

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -124,6 +125,9 @@ const GalleryMigration *find_gallery_migration(std::string_view name);
 const RenamedMigration *find_renamed_migration(std::string_view name);
 /// Does Immich's schema have such an object after so many migrations?
 bool is_native(Kind kind, std::string_view table, std::string_view name, int migrations);
+/// The names of all tables that Immich, or Gallery, ever had.
+std::set<std::string> native_tables();
+std::set<std::string> gallery_tables();
 /// Is it the name of one of Gallery's own tables?
 bool is_gallery_table(std::string_view table);
 /// The rows of gallery_shapes() for an object, one for each migration that changed it; for a table with an empty name

@@ -13,13 +13,10 @@ Comparison own_drift(const backend::Spi &spi, const Survey &survey, const Identi
   };
   // Indexes and triggers of Gallery's tables, and whatever else is theirs, go with them.
   std::set<std::tuple<Kind, std::string, std::string>> going;
-  std::set<std::string> tables(plan.ledgers.begin(), plan.ledgers.end());
+  auto const tables = tables_that_go(plan);
   std::set<std::string> overrides;
-  for (const auto &object : plan.objects) {
-    if (object.fact->kind == Kind::Table)
-      tables.emplace(object.fact->name);
+  for (const auto &object : plan.objects)
     going.emplace(object.fact->kind, object.fact->table, plain(object.fact->kind, object.fact->name));
-  }
   for (const auto &fact : manifest::gallery_objects())
     if (identity.recorded(fact.migration))
       overrides.insert(manifest::override_name(fact.kind, fact.name));

@@ -99,6 +99,14 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   return plan;
 }
 
+std::set<std::string> tables_that_go(const Plan &plan) {
+  std::set<std::string> tables(plan.ledgers.begin(), plan.ledgers.end());
+  for (const auto &object : plan.objects)
+    if (object.fact->kind == Kind::Table)
+      tables.emplace(object.fact->name);
+  return tables;
+}
+
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
   std::set<Oid> oids;
   auto take = [&](const std::string &table) {
@@ -106,9 +114,8 @@ std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
     if (relation != survey.relations.end() && survey.has_table(table))
       oids.insert(relation->second.oid);
   };
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == Kind::Table)
-      take(std::string(fact.table));
+  for (const auto &table : manifest::native_tables())
+    take(table);
   for (const auto &object : plan.objects)
     if (object.fact->kind == Kind::Table)
       oids.insert(object.oid);

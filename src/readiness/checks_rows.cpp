@@ -106,10 +106,7 @@ Finding check_obstacles(const backend::Spi &spi, const Survey &survey, const Pla
     if (difference.what == Drift::What::extra && may_refuse(difference))
       lines.push_back(difference.text().substr(std::strlen("extra: ")));
   // Keys of the user's tables, in whichever schema, to rows that go.
-  std::set<std::string_view> made;
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == manifest::Kind::Table)
-      made.insert(fact.table);
+  auto const made = manifest::native_tables();
   for (const auto &row :
        spi.query("SELECT k.conname, k.conrelid::regclass, c.relname, r.relname, r.relnamespace ="
                  " c.relnamespace FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN"

@@ -30,9 +30,8 @@ Finding check_ownership(const Survey &survey, const Evidence &evidence, const st
     if (survey.relations.contains(table) && survey.relations.at(table).owner != survey.ledger.owner)
       statements.push_back("ALTER TABLE " + backend::qualified(survey.schema(), table) + to_owner);
   };
-  for (const auto &fact : manifest::native_catalog())
-    if (fact.kind == manifest::Kind::Table)
-      take_table(fact.table);
+  for (const auto &table : manifest::native_tables())
+    take_table(table);
   for (const auto &table : also)
     take_table(table);
   for (const auto &stranger : evidence.strangers) {

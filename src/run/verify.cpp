@@ -119,10 +119,7 @@ void compare_rows(const RowCounters &before, const RowCounters &now, const Plan 
 /// ours.
 void compare_files(const backend::Spi &spi, const Survey &after, const Before &before, const Plan &done,
                    std::vector<std::string> &differences) {
-  std::set<std::string> going(done.ledgers.begin(), done.ledgers.end());
-  for (const auto &object : done.objects)
-    if (object.fact->kind == manifest::Kind::Table)
-      going.emplace(object.fact->name);
+  auto const going = tables_that_go(done);
   auto const now = read_files(spi, after.schema());
   for (const auto &[oid, file] : before.files) {
     auto const found = now.find(oid);
