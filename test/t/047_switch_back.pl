@@ -386,15 +386,15 @@ my @kills = map { ("before $_", "after $_") } 'pg_dump --format', q(dbname='pres
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
 $place = installation();
-my @unkilled;
+my (@unkilled, @said);
 foreach my $kill (@kills)
 {
 	($status, $out) = switch_back($place, kill => $kill);
-	push @unkilled, $kill if !-e "$place->{state}/killed";
+	push(@unkilled, $kill), push @said, "$kill: exit $status\n$out" if !-e "$place->{state}/killed";
 	gallery_ends() if !-e "$place->{state}/running/immich-server";
 	last if $status == 0 && !-e "$place->{state}/killed";
 }
-is_deeply(\@unkilled, [], 'killed at each place') or diag($out);
+is_deeply(\@unkilled, [], 'killed at each place') or diag(@said);
 ($status, $out) = switch_back($place);
 is($status, 0, 'killed everywhere, it comes to its end') or diag($out, log_of($place));
 switched($place, 'killed everywhere');
