@@ -1,5 +1,5 @@
 # Random databases: generation, number of fork migrations and of Immich's, objects that drifted away, rows, disordered
-# timestamps, name of the schema. Each is reverted and compared with its twin. GALLERY_REVERT_CASES=N runs N of them (200),
+# timestamps, name of the schema. Each is reverted and compared with its twin. GALLERY_REVERT_CASES=N runs N of them (100),
 # GALLERY_REVERT_SEED=S begins with seed S (1): GALLERY_REVERT_CASES=1 GALLERY_REVERT_SEED=S runs the case with seed S again.
 use strict;
 use warnings FATAL => 'all';
@@ -9,7 +9,7 @@ use RandomGallery qw(describe make_case);
 use Test::More;
 use Twin qw(in_parallel);
 
-my $cases = $ENV{GALLERY_REVERT_CASES} || 200;
+my $cases = $ENV{GALLERY_REVERT_CASES} || 100;
 my $first = $ENV{GALLERY_REVERT_SEED} || 1;
 
 my $node = Twin::start_node('property');

@@ -171,14 +171,20 @@ refused('somebody holds a lock', '', 'could not lock table "album" within 300ms'
 	drop($database);
 }
 
-# Only a part of it: its beginning up to each place, and its end from each place, as where it is pasted and goes on after errors.
+# Only a part of it: its beginning up to a place, and its end from there, as where it is pasted and goes on after errors. The first and
+# the last place of each kind, all of them with GALLERY_REVERT_CASES=all.
 {
 	my $database = database('');
 	my $before = state_of($database);
 	my @lines = split /^/, $text;
 	my $place =
 	  qr/^(?:CREATE |DO |CALL |END |BEGIN|COMMIT|SET LOCAL row|CLOSE ALL|  -- 1\d?\. |SET client|    EXECUTE .*DELETE FROM public.memory)/;
-	my @cuts = grep { $lines[ $_ - 1 ] =~ $place } 1 .. $#lines;
+	my %places;
+	$lines[ $_ - 1 ] =~ $place && push @{ $places{$&} }, $_ foreach 1 .. $#lines;
+	my $all_of_them = ($ENV{GALLERY_REVERT_CASES} // '') eq 'all';
+	my %cuts = map { ($_ => 1) } map { $all_of_them ? @$_ : @{$_}[ 0, -1 ] } values %places;
+	my @cuts = sort { $a <=> $b } keys %cuts;
+	note(scalar @cuts, ' places to cut the script at');
 	cmp_ok(scalar @cuts, '>', 20, 'places to cut the script at');
 	my (@lied, @late);
 	foreach my $cut (@cuts)

@@ -1,6 +1,6 @@
 # The plan as one SQL file: made on a restored copy, run by plain psql in a database without the extension, its result is that of
 # gallery_revert() in every line of the dump but times and generated ids. For every generation, with what can be kept kept, from copies
-# in which there was nothing to do, and for random databases: GALLERY_REVERT_CASES=N of them (40), GALLERY_REVERT_SEED=S the first seed.
+# in which there was nothing to do, and for random databases: GALLERY_REVERT_CASES=N of them (16), GALLERY_REVERT_SEED=S the first seed.
 use strict;
 use warnings FATAL => 'all';
 
@@ -13,7 +13,7 @@ use Script qw(comparable copy_of differences make_script run_script);
 use Test::More;
 use Twin qw(in_parallel);
 
-my $random = $ENV{GALLERY_REVERT_CASES} || 40;
+my $random = $ENV{GALLERY_REVERT_CASES} || 16;
 my $first = $ENV{GALLERY_REVERT_SEED} || 1;
 my @keep = (q(SET gallery.revert_spaces = 'albums'), q(SET gallery.revert_pets = 'people'));
 
