@@ -3,6 +3,8 @@
 # in the database, but for the extension's. See command.sh.
 #
 #   reach_database            -> the container db_container (with --no-docker the programs of this machine), and waits until it answers
+#   wait_for_database            a minute at most, while it starts; afterwards starting says whether it still does, absent whether nobody is
+#                                there to answer
 #   ask DATABASE < SQL           what psql prints, columns apart by a tab; a failure's message is in $tmp/sql.log
 #   read_facts                -> major, size_kb, schema, locale, data_directory, of db_name; ends if it is no Immich
 #   product                      prints gallery or immich; nothing if the database cannot be read
@@ -30,9 +32,21 @@ ask() { { settings_sql; cat; } | client "$1" -F $'\t' 2>"$tmp/sql.log"; }
 literal() { printf "'%s'" "${1//\'/\'\'}"; }
 identifier() { printf '"%s"' "${1//\"/\"\"}"; }
 
-reach_database()
+wait_for_database()
 {
     local end=$((SECONDS + 60)) told=''
+    until ask postgres >/dev/null <<<'SELECT 1;'; do
+        [ "$SECONDS" -lt "$end" ] && { starting || absent; } || return 1
+        [ -n "$told" ] || note "the database does not answer yet, waiting for it for a minute"
+        told=1
+        sleep 1
+    done
+}
+starting() { grep -qE 'starting up|shutting down|recovery' "$tmp/sql.log"; }
+absent() { grep -qE 'refused|No such file|not running|restarting' "$tmp/sql.log"; }
+
+reach_database()
+{
     if [ -z "$no_docker" ]; then
         db_container=$(container_of "$database")
         [ -n "$db_container" ] || fail "the database has no container: the service $database was never started here, or was removed" \
@@ -44,15 +58,8 @@ reach_database()
             logged docker start "$db_container" || fail "the database's container $db_container does not start" "docker logs $db_container"
         fi
     fi
-    until ask postgres >/dev/null <<<'SELECT 1;'; do
-        [ "$SECONDS" -lt "$end" ] &&
-            grep -qE 'starting up|shutting down|recovery|refused|No such file|not running|restarting' "$tmp/sql.log" || {
-            last_words "$tmp/sql.log"
-            fail "the database does not answer as role $db_user" "The message above says why; docs/recovery.md explains it."; }
-        [ -n "$told" ] || note "the database does not answer yet, waiting for it for a minute"
-        told=1
-        sleep 1
-    done
+    wait_for_database || { last_words "$tmp/sql.log"
+        fail "the database does not answer as role $db_user" "The message above says why; docs/recovery.md explains it."; }
 }
 
 read_facts()

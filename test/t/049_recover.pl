@@ -178,6 +178,18 @@ like($out, qr/--restore FOLDER.*--forward/s, 'a downgrade: says the two ways');
 is(env_pins($place), 'v3.0.3', 'a downgrade: .env is as it was');
 ($status, $out) = recover($place, arguments => ['--forward']);
 is($status . running($place), '0v3.0.3', 'forward') or diag($out);
+# A database that starts is waited for; one that refuses us is not one that is damaged.
+$place = installation();
+write_file("$place->{state}/starting", "1\n2\n");
+($status, $out) = recover($place, arguments => ['--check']);
+is($status, 0, 'the database is starting: waited for') or diag($out);
+like($out, qr/does not answer yet, waiting/, '... and says so');
+$place = installation();
+write_file("$place->{folder}/.env", slurp_file("$place->{folder}/.env") =~ s/^DB_USERNAME=.*/DB_USERNAME=nobody/mr);
+($status, $out) = recover($place);
+is($status, 4, 'another role: stops');
+like($out, qr/role "nobody" does not exist.*does not answer as role nobody/s, '... with the cause');
+is_deeply([ glob "$place->{base}/home/immich-preserved/recover-immich/data-*" ], [], '... and copies no files, as nothing is damaged');
 $place = installation();
 unlink "$place->{state}/running/database";
 write_file("$place->{state}/down", '');
