@@ -299,7 +299,7 @@ BEGIN RAISE NOTICE 'read by %', current_user; RETURN 1; END $f$; ALTER FUNCTION 
 	my (undef, $out, $err) = revert($node, 'newer', instead => $look);
 	is($out, "ok|the server's lock table has room for a revert", 'a lock table of the usual size is large enough');
 
-	my @small = ('max_locks_per_transaction = 10', 'max_connections = 10', 'max_wal_senders = 0', 'max_replication_slots = 0',
+	my @small = ('max_locks_per_transaction = 16', 'max_connections = 10', 'max_wal_senders = 0', 'max_replication_slots = 0',
 		'autovacuum_max_workers = 1', 'max_worker_processes = 1', 'max_prepared_transactions = 0');
 	$node->append_conf('postgresql.conf', join "\n", @small, '');
 	$node->restart;
