@@ -126,6 +126,7 @@ times_sql()
 SET DateStyle = 'ISO';
 SET TimeZone = 'UTC';
 SET row_security = off;
+SET jit = off;
 SELECT pg_catalog.format('SELECT %L', '@ ' || c.relname::text),
     pg_catalog.format('COPY %I.%I ("createdAt") TO STDOUT', n.nspname, c.relname)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

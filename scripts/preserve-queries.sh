@@ -17,6 +17,7 @@ settings_sql()
     cat <<'SQL'
 SET search_path = pg_catalog, pg_temp;
 SET row_security = off;
+SET jit = off;
 SET standard_conforming_strings = on;
 SET DateStyle = 'ISO';
 SET TimeZone = 'UTC';

@@ -277,6 +277,7 @@ END
 readonly settings="
         SET search_path = pg_catalog, pg_temp;
         SET row_security = off;
+        SET jit = off;
         SET standard_conforming_strings = on;"
 
 # Immich's ledger, and whether Gallery has one beside it. Whoever may create tables can make some of these names, so the

@@ -26,6 +26,7 @@ SET LOCAL client_min_messages = notice;
 SET LOCAL statement_timeout = 0;
 SET LOCAL idle_in_transaction_session_timeout = 0;
 SET LOCAL row_security = off;
+SET LOCAL jit = off;
 SET LOCAL standard_conforming_strings = on;
 
 -- The server, the token, the ledger, the owner.

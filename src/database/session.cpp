@@ -15,6 +15,8 @@ Bounded::Bounded() {
   settings_.set("lock_timeout", std::to_string(std::max(1, settings::lock_timeout())));
   settings_.set("row_security", "off");
   settings_.set("quote_all_identifiers", "off");
+  // Many statements that each run once: compiling one takes longer than all of them.
+  settings_.set("jit", "off");
   // What is written down as text is whole.
   settings_.set("extra_float_digits", "1");
 }
