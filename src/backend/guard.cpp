@@ -131,9 +131,14 @@ char *cure_of(const ErrorData &error) {
   if (error.sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE && error.hint == nullptr)
     return pstrdup("Nothing has changed. All of this runs with the rights of the role that owns the tables, whoever "
                    "calls: as a superuser, GRANT that role what it lacks, then try again.");
+  // By the text before its translation.
+  constexpr const char *too_long = "canceling statement due to statement timeout";
+  if (error.sqlerrcode == ERRCODE_QUERY_CANCELED && error.hint == nullptr && error.message_id != nullptr &&
+      std::strcmp(error.message_id, too_long) == 0)
+    return pstrdup(
+        "Nothing has changed. This session ends what takes longer: SET statement_timeout = 0; then try again.");
   if (error.sqlerrcode != ERRCODE_OUT_OF_MEMORY)
     return error.hint;
-  // By the text before its translation.
   constexpr const char *lock_table = "out of shared memory";
   if (error.message_id == nullptr || std::strcmp(error.message_id, lock_table) != 0)
     return pstrdup("Nothing has changed. The server has too little memory: give it more, or stop what else runs there, "
