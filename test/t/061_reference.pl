@@ -118,11 +118,11 @@ while (my ($code, $message) = splice @shown, 0, 2)
 }
 is_deeply(\@unknown, [], 'every error of the regression tests is in exactly one row');
 
-# Exit codes. Each program has a table whose head is its name.
+# Exit codes. Each program has a table whose head has its name.
 sub exit_codes
 {
 	my ($program) = @_;
-	my ($table) = $reference =~ /^\| `\Q$program\E` \|.*\n\| ---.*\n((?:\|.*\n)+)/m or return [];
+	my ($table) = $reference =~ /^\| (?:`[^`|]*`, )*`\Q$program\E`(?:, `[^`|]*`)* \|.*\n\| ---.*\n((?:\|.*\n)+)/m or return [];
 	return [ sort { $a <=> $b } $table =~ /^\| (\d+) \|/mg ];
 }
 sub distinct { my %seen; return [ sort { $a <=> $b } grep { !$seen{$_}++ } @_ ] }
@@ -137,18 +137,33 @@ my $report = read_text("$root/scripts/report.sh");
 is_deeply(exit_codes('scripts/report.sh'),
 	distinct($report =~ /\bexit (\d+)\b/g, $report =~ /\bstatus=(\d+)\b/g), 'exit codes of report.sh');
 my $guided = read_text("$root/scripts/guided/command.sh");
-is_deeply(exit_codes('scripts/switch-back'),
-	distinct(0, $guided =~ /\bstatus_\w+=(\d+)\b/g, $guided =~ /interrupted \w+ (\d+)'/g), 'exit codes of switch-back');
-my $switch_back = read_text("$root/scripts/switch-back");
-my ($stages) = $switch_back =~ /^stages=\((.*)\)$/m;
-is_deeply([ map { $_->[0] =~ s/ /_/gr } table($reference, 'switch-back') ], [ split / /, $stages ], 'the stages of switch-back, in order');
-my ($help) = $switch_back =~ /^usage: (.*?)^USAGE$/ms;
-is_deeply([ sort $reference =~ /^\| (?:`-\w`, )?`(--[a-z-]+)/mg ], [ sort $help =~ /^ +(?:-\w, )?(--[a-z-]+)/mg ],
-	'the options of switch-back');
-my $manual = read_text("$root/docs/switch-back.1") =~ s/\\-/-/gr;
-my $completion = read_text("$root/scripts/completion/switch-back");
-is_deeply([ grep { index($manual, $_) < 0 || index($completion, $_) < 0 } $help =~ /(--[a-z-]+)/g ], [],
-	'... in the manual, and completed');
+
+# The guided commands: stages, options, manual, completion. The first one's table has the options of both, the second one's its own.
+my (%help, %listed);
+foreach my $command (qw(switch-back recover))
+{
+	my $script = read_text("$root/scripts/$command");
+	is_deeply(exit_codes("scripts/$command"),
+		distinct(0, $guided =~ /\bstatus_\w+=(\d+)\b/g, $guided =~ /interrupted \w+ (\d+)'/g), "exit codes of $command");
+	my ($stages) = $script =~ /^stages=\((.*)\)$/m;
+	is_deeply([ map { $_->[0] =~ s/ /_/gr } table($reference, $command) ], [ split / /, $stages ], "the stages of $command, in order");
+	my ($usage) = $script =~ /^usage: (.*?)^USAGE$/ms;
+	# A line may have several, and so may a row.
+	my %named = map { $_ => 1 } $usage =~ /(--[a-z-]+)/g;
+	$help{$command} = [ sort keys %named ];
+	my ($section) = $reference =~ /^## \Q$command\E\n(.*?)^## /ms;
+	$listed{$command} = [ map { /`(--[a-z-]+)/g } $section =~ /^\| ((?:`-[^`]*`(?:, )?)+) \|/mg ];
+	my $manual = read_text("$root/docs/$command.1") =~ s/\\-/-/gr;
+	my ($names) = read_text("$root/scripts/completion/$command") =~ /compgen -W '([^']*)'/;
+	is_deeply([ sort grep { /^--/ } split ' ', $names ], $help{$command}, "the options of $command, completed");
+	is_deeply([ grep { $manual !~ /\Q$_\E(?![a-z-])/ } @{ $help{$command} } ], [], '... and in the manual');
+	is(`$root/$command --help`, "usage: $usage", "gallery_revert/$command starts it");
+}
+my ($way_back, $way_out) = map { my %has = map { $_ => 1 } @{ $help{$_} }; \%has } qw(switch-back recover);
+my ($without) = $reference =~ /^The options of its own; the others are those of switch-back, without (.*?):$/ms;
+is_deeply([ sort @{ $listed{'switch-back'} } ], [ sort keys %$way_back ], 'the options of switch-back');
+is_deeply([ sort @{ $listed{recover} } ], [ sort grep { !$way_back->{$_} } keys %$way_out ], 'the options that recover alone has');
+is_deeply([ sort $without =~ /`(--[a-z-]+)`/g ], [ sort grep { !$way_out->{$_} } keys %$way_back ], 'the options that it does not have');
 
 # Links: a file, and a heading in it.
 my @all = (tested_documents($root), map { s{^\Q$root\E/}{}r } glob "$root/CHANGELOG.md $root/bench/*.md $root/bench/*/*.md");
