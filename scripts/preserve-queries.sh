@@ -313,7 +313,7 @@ restored_sql()
     WANTED=$1 TRIED=${2:-} LC_ALL=C awk '
     BEGIN { empty = "SELECT pg_catalog.set_config(\047search_path\047, \047\047, false);" }
     rows { print; if ($0 == "\\.") rows = 0; next }
-    /^COPY .* FROM stdin;$/ { rows = 1 }
+    /^COPY .* FROM.stdin;$/ { rows = 1 }
     $0 == empty { $0 = ENVIRON["WANTED"] }
     ENVIRON["TRIED"] != "" && /^-- Name: (INDEX )?(clip_index|face_index); Type: (INDEX|COMMENT);/ { left_out = 1 }
     left_out { if ($0 ~ /;$/ && $0 !~ /^--/) left_out = 0; next }
