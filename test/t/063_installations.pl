@@ -5,6 +5,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Installation;
+use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -155,6 +156,38 @@ write_file("$place->{state}/folder", "$place->{folder}/docker-compose.yml,$root/
 ($status, $out) = switch_back($place, answers => "no\n");
 is($status, 3, 'built into the image: goes on') or diag($out);
 like($out, qr/^ *3\. install +done already\n.*reverted and proved/ms, '... without another installation');
+
+# A copy that has not what was saved is no proof: it stops there.
+$place = installation();
+switch_back($place, until => qr/^ *3\. install .*\n/m);
+my ($copy) = glob "$place->{base}/home/immich-preserved/immich-*Z";
+chmod 0600, "$copy/inventory.tsv", "$copy/MANIFEST" or die $!;
+write_file("$copy/inventory.tsv", slurp_file("$copy/inventory.tsv") =~ s/^assets\t200$/assets\t201/mr);
+system("cd '$copy' && find . -type f ! -name MANIFEST -printf '%P\\n' | sort | xargs sha256sum >MANIFEST") == 0 or die 'MANIFEST';
+($status, $out) = switch_back($place);
+is($status, 1, 'another count in the copy: stops') or diag($out);
+like($out, qr/-?assets\t201.*the restored\s+copy differs from what was saved/s, '... and says which');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_database WHERE datname ~ '^gallery_revert')), '0', '... and leaves no copy');
+
+# What is left out of a copy to try something on: the two indexes of vectors, with all of their lines, and nothing that looks like them.
+my $entry = sub { return "--\n-- Name: $_[0]; Type: $_[1]; Schema: public; Owner: postgres\n--\n\n$_[2];\n\n" };
+my $index = sub { return $entry->($_[0], 'INDEX', "CREATE INDEX $_[0] ON public.t USING $_[1]") };
+my $row = "-- Name: clip_index; Type: INDEX; Schema: public\n";
+my $kept = "SELECT pg_catalog.set_config('search_path', '', false);\nCOPY public.t (a) FROM stdin;\n$row\\.\n"
+  . $index->('other_index', 'btree (a)') . "SET default_tablespace = fast;\n\n" . $index->('last_index', 'btree (b)');
+my $comment = $entry->('INDEX face_index', 'COMMENT', "COMMENT ON INDEX public.face_index IS 'mine'");
+my $dump = $kept =~ s/(?=SET default)/$index->('clip_index', "vchordrq (a) WITH (options='\n[build.internal]\nlists = [1]\n')")
+	. $index->('face_index', 'hnsw (a)') . $comment/er;
+my %filtered;
+foreach my $tried ('', 'tried')
+{
+	IPC::Run::run([ 'bash', '-c', '. "$0/scripts/preserve-queries.sh"; restored_sql "SET search_path = x;" "$1"', $root, $tried ],
+		'<', \$dump, '>', \$filtered{$tried}) or die 'restored_sql';
+}
+my $path = sub { return $_[0] =~ s/\ASELECT .*\n/SET search_path = x;\n/r };
+is($filtered{''}, $path->($dump), 'a whole copy: nothing is left out');
+is($filtered{tried} =~ s/^--.*\n|^\n//mgr, $path->($kept) =~ s/^--.*\n|^\n//mgr, 'a copy for a trial: the two indexes are left out');
+like($filtered{tried}, qr/^\Q$row\E/m, '... and no row');
 
 # Killed at a question: asked again, not rehearsed again, nothing changed. An answer that was not given does not count.
 foreach my $question (qr/Proceed\? \[yes\/no\]/, qr/Type the name/)
