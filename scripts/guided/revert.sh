@@ -170,8 +170,8 @@ share links, accounts and keys."
     result_of plan "$(plan_digest)"
 }
 
-# Of a machine of two cores with half of it for itself, as bench/downtime prints it: so many MB of database in a second.
-readonly dump_speed=20 trial_speed=5
+# So many MB of database in a second, as bench/downtime printed it on a busy machine of two cores (bench/results), rounded down.
+readonly dump_speed=15 trial_speed=4
 show_time()
 {
     local dump seconds
