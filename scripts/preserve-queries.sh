@@ -114,6 +114,22 @@ ORDER BY item.place \gexec
 SQL
 }
 
+# Whose code a restore would run with the rights of this session: whoever owns something here, and is neither this role
+# nor a superuser. Large objects, default privileges and user mappings are no code.
+strangers_sql()
+{
+    cat <<'SQL'
+SELECT COALESCE(pg_catalog.string_agg(DISTINCT pg_catalog.format('"%s"', r.rolname), ' '), '') AS strangers
+FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
+WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass::oid AND d.deptype = 'o' AND NOT r.rolsuper
+  AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname::text = pg_catalog.current_database()::text)
+  AND r.rolname::text <> session_user::text
+  AND d.classid NOT IN ('pg_catalog.pg_largeobject'::pg_catalog.regclass::oid,
+      'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass::oid,
+      'pg_catalog.pg_default_acl'::pg_catalog.regclass::oid, 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid)
+SQL
+}
+
 # Everything that is read, section by section, in the one snapshot that pg_dump gets too. A line that begins with the mark
 # says what follows.
 session_sql()
@@ -158,17 +174,9 @@ WHERE s.nspname::text = :'schema' AND c.relkind IN ('r', 'v', 'm', 'f', 'p') AND
       'person', 'asset_face', 'asset_faces', 'tag', 'tags', 'stack', 'asset_stack', 'shared_link', 'shared_links', 'library', 'libraries',
       'partner', 'partners', 'api_key', 'api_keys', 'session', 'sessions')
 ORDER BY c.relname::text;
--- Whose code a restore would run with the rights of this session: whoever owns something here, and is neither this role
--- nor a superuser. Large objects, default privileges and user mappings are no code.
-SELECT COALESCE(pg_catalog.string_agg(DISTINCT pg_catalog.format('"%s"', r.rolname), ' '), '') AS strangers
-FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass::oid AND d.deptype = 'o' AND NOT r.rolsuper
-  AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname::text = pg_catalog.current_database()::text)
-  AND r.rolname::text <> session_user::text
-  AND d.classid NOT IN ('pg_catalog.pg_largeobject'::pg_catalog.regclass::oid,
-      'pg_catalog.pg_largeobject_metadata'::pg_catalog.regclass::oid,
-      'pg_catalog.pg_default_acl'::pg_catalog.regclass::oid, 'pg_catalog.pg_user_mapping'::pg_catalog.regclass::oid) \gset
 SQL
+    strangers_sql
+    echo '\gset'
     inventory_sql
     cat <<'SQL'
 SELECT pg_catalog.concat_ws(E'\t', :'mark', 'file', 'immich_inventory.tsv');
@@ -271,4 +279,43 @@ count_rows()
         count = split("albums album_assets memories people faces tags stacks shared_links libraries partners api_keys sessions", list, " ")
         for (i = 1; i <= count; i++) if (there[list[i]]) tally(list[i], rows[list[i]])
     }'
+}
+
+# What a restored copy needs, for scripts that have a function pg PROGRAM ARGUMENT..., which runs it where the server is.
+
+# Kilobytes free at a path; $1 says where df runs.
+free_kb()
+{
+    "$1" df -Pk "$2" </dev/null 2>/dev/null | awk 'match($0, / [0-9]+ +[0-9]+ +-?[0-9]+ +[0-9]+% /) {
+        split(substr($0, RSTART + 1, RLENGTH), field, / +/); print field[3] }'
+}
+# no_room_for_copy DATA_DIRECTORY SIZE WAL, in kilobytes: prints what is missing, or nothing. A full disk would stop the server itself. So
+# there must be room for the copy, for the log of writing it, for the dump, which may be on the same disk, and 256 MB for others.
+no_room_for_copy()
+{
+    local log=$(($3 < 2 * $2 ? $3 : 2 * $2))
+    less_than "$1" $((2 * $2 + log + 262144))
+    # A link to another disk.
+    ! pg test -L "$1/pg_wal" </dev/null 2>/dev/null || less_than "$1/pg_wal/." $((log + 262144))
+}
+less_than()
+{
+    local free
+    free=$(free_kb pg "$1")
+    [ -z "$free" ] || [ "$free" -ge "$2" ] || printf '%d MB free in %s, %d MB wanted\n' $((free / 1024)) "$1" $(($2 / 1024))
+}
+
+# restored_sql PATH [tried]: what pg_restore prints, with Immich's functions' schema on the search path (PATH sets it), which pg_dump
+# empties. For a copy on which something is only tried, Immich's indexes of vectors are left out: all of their contents is in the tables,
+# Immich starts without them and makes them anew, and with many photos they take longer than everything else.
+restored_sql()
+{
+    WANTED=$1 TRIED=${2:-} LC_ALL=C awk '
+    BEGIN { empty = "SELECT pg_catalog.set_config(\047search_path\047, \047\047, false);" }
+    rows { print; if ($0 == "\\.") rows = 0; next }
+    /^COPY .* FROM.stdin;$/ { rows = 1 }
+    $0 == empty { $0 = ENVIRON["WANTED"] }
+    ENVIRON["TRIED"] != "" && /^-- Name: (INDEX )?(clip_index|face_index); Type: (INDEX|COMMENT);/ { left_out = 1 }
+    left_out { if ($0 ~ /;$/ && $0 !~ /^--/) left_out = 0; next }
+    { print }'
 }

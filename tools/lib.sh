@@ -65,14 +65,15 @@ need_build_packages() {
 # refuses to run as root. Otherwise goes on. Call as: become_user "$0" "$@"
 become_user() {
     [ "$(id -u)" -eq 0 ] || return 0
-    local script=$1 copy status=0
+    local script copy status=0
+    script=$(readlink -f "$1")
     shift
     copy=$(mktemp -d /tmp/gallery_revert.XXXXXX)
     (cd "$root" && { git ls-files -co --exclude-standard 2>/dev/null || find . -type f -printf '%P\n'; } |
         tar -cf - -T - --ignore-failed-read 2>/dev/null) |
         tar -xf - -C "$copy"
     chown -R postgres: "$copy"
-    (cd "$copy" && runuser -u postgres -- env HOME="$copy" "tools/$(basename "$script")" "$@") || status=$?
+    (cd "$copy" && runuser -u postgres -- env HOME="$copy" "$(basename "${script%/*}")/${script##*/}" "$@") || status=$?
     if [ -n "${KEEP:-}" ]; then
         say "kept: $copy"
     else

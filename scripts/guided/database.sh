@@ -10,13 +10,17 @@
 #   product                      prints gallery or immich; nothing if the database cannot be read
 #   other_sessions               those who are connected, but for our own and the server's: process, name, role, address, state
 #   end_own_sessions             of an earlier call, whose programs go on in the container when docker's client is killed
-#   copy_of_dump FOLDER NAME [OPTION...]   a new database NAME, equal to the dump in FOLDER of preserve-state.sh; drop_database NAME
+#   copy_of_dump FOLDER NAME TRIED [OPTION...]   a new database NAME, equal to the dump in FOLDER of preserve-state.sh; TRIED: without what
+#                                a trial does not need (restored_sql); drop_database NAME
 #   swap_databases NEW OLD       NEW becomes db_name, which becomes OLD, with the settings, rights and comment it has; in one transaction
 #   counts_of NAME FILE          what preserve-state.sh counts, of database NAME, into FILE
+#   counts_agree FOLDER NAME     whether NAME has the counts of the dump in FOLDER; what differs is in $tmp/said
+#   room_for_copy                ends the command if the server's disk has no room for a second database of that size
+#   no_strangers                 ends it if restoring would run the code of somebody else
 
 # shellcheck source=scripts/preserve-queries.sh
 . "$guided/../preserve-queries.sh"
-db_container='' major='' size_kb='' schema='' locale='' data_directory=''
+db_container='' major='' size_kb='' wal_kb='' schema='' locale='' data_directory=''
 # Recorded by every Gallery release as its first migration, and by no Immich.
 readonly first_gallery_migration=1772230000000-CreateStorageMigrationLogTable
 
@@ -67,7 +71,7 @@ read_facts()
     local name ledgers rights
     facts_sql | client "$db_name" -F $'\037' >"$tmp/facts" 2>"$tmp/sql.log" || { last_words "$tmp/sql.log"
         fail "the database \"$db_name\" cannot be read as role $db_user" "The message above says why; docs/recovery.md explains it."; }
-    IFS=$'\037' read -r name major size_kb ledgers schema _ _ data_directory _ locale <"$tmp/facts"
+    IFS=$'\037' read -r name major size_kb ledgers schema _ _ data_directory wal_kb locale <"$tmp/facts"
     [ "$ledgers" = 1 ] || fail "the database \"$name\" holds $ledgers times an Immich" \
         "Is it another database? DB_DATABASE_NAME in .env says which one the server uses."
     rights=$(ask "$db_name" <<<"SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname::text = current_user::text;")
@@ -132,9 +136,8 @@ copy_of_dump()
     [ -n "$made" ] || return
     ask postgres >/dev/null <<<"$made
         REVOKE ALL ON DATABASE $name FROM PUBLIC; ALTER DATABASE $name ALLOW_CONNECTIONS true;" || return
-    pg pg_restore --file=- "${@:3}" <"$dump" 2>"$tmp/restore.log" |
-        WANTED=$path LC_ALL=C awk 'BEGIN { empty = "SELECT pg_catalog.set_config(\047search_path\047, \047\047, false);" }
-            $0 == empty { $0 = ENVIRON["WANTED"] } { print }' |
+    pg pg_restore --file=- "${@:4}" <"$dump" 2>"$tmp/restore.log" |
+        restored_sql "$path" "$3" |
         { settings_sql; cat; } | client "$2" -1 >/dev/null 2>"$tmp/sql.log"
 }
 
@@ -144,6 +147,30 @@ counts_of()
     mark=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     { echo 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;'; settings_sql; tables_sql "$mark" "$schema"; inventory_sql; } |
         client "$1" -F $'\t' 2>"$tmp/sql.log" | count_rows "$mark" "$tmp" "$tmp/counts" && LC_ALL=C sort "$tmp/counts" >"$2"
+}
+
+counts_agree()
+{
+    counts_of "$2" "$tmp/restored.tsv" || { cp -- "$tmp/sql.log" "$tmp/said"; return 1; }
+    LC_ALL=C sort "$1/inventory.tsv" | diff - "$tmp/restored.tsv" >"$tmp/said"
+}
+
+room_for_copy()
+{
+    local missing
+    # Of a server on another machine the disk cannot be seen.
+    [ -z "$no_docker" ] || case $PGHOST in /* | localhost | 127.* | ::1) ;; *) return 0 ;; esac
+    missing=$(no_room_for_copy "$data_directory" "$size_kb" "$wal_kb" | head -n 1)
+    [ -z "$missing" ] || fail "not enough room to try it on a copy first: $missing" \
+        "Make room on the database's disk for the time of the trial; the copy is dropped after it."
+}
+no_strangers()
+{
+    local strangers
+    strangers=$({ strangers_sql; echo ';'; } | ask "$db_name") || { last_words "$tmp/sql.log"; fail "the owners cannot be read"; }
+    [ -z "$strangers" ] || fail "roles that are no superusers own objects in this database: $strangers" \
+        "To restore a copy of it would run their code with the rights of $db_user, so it is not tried." \
+        "DROP what is theirs, or go the way by hand (docs/switching-back.md)."
 }
 
 # A list of names is kept as it was written, quoted already; any other value is one text.

@@ -5,6 +5,7 @@
 #   preserve WORDS OPTION...  a new folder below $out, made with preserve-state.sh and its OPTIONs
 #   preserved [WORDS]         the newest whole one of this run [with these words], or nothing
 #   intact FOLDER             whether its checksums hold
+#   room_for_dump                ends the command if preserve-state.sh would refuse for want of room; makes nothing
 #   stops                        how often Gallery's containers were removed: the copy after that has the words "stopped NUMBER"
 
 preserve()
@@ -38,6 +39,14 @@ preserved()
         found=$place
     done
     printf '%s' "$found"
+}
+room_for_dump()
+{
+    local place=$out free need=$((size_kb + 16384))
+    while [ ! -e "$place" ] && [ "$place" != "${place%/*}" ]; do place=${place%/*}; done
+    free=$(free_kb env "${place:-/}")
+    [ -z "$free" ] || [ "$free" -ge "$need" ] || fail "not enough room: $((free / 1024)) MB free in $out, $((need / 1024)) MB wanted" \
+        "Choose another disk with --output."
 }
 # How often containers of Gallery's were removed: a copy from before that is not the last one.
 stops() { local number; number=$(recall stops); printf '%s' "${number:-0}"; }

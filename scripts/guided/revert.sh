@@ -4,7 +4,9 @@
 #   look_only                 what would be done, in a transaction that is rolled back    -> tag, plan remembered, losses.tsv
 #   rehearse_on_copy FOLDER      the whole revert on a copy of the dump in FOLDER            -> the same
 #   revert_for_good              on the database, if its plan is the one that was rehearsed
+#   tag_without_extension        with --check, by plain SQL that only reads: -> tag; ends if the database is not one to switch back
 #   show_losses                  in the owner's words
+#   show_time                    how long the server will be down
 #   compare_counts               with the last copy
 #   clear_queue                  of jobs
 
@@ -101,9 +103,11 @@ rehearse_on_copy()
 {
     local copy=gallery_revert_rehearsal_$run began=$SECONDS tag
     intact "$1" || { last_words "$tmp/said"; fail "the copy in $1 is damaged" "Remove that folder, and run this again."; }
-    copy_of_dump "$1" "$copy" --no-subscriptions || { last_words "$tmp/sql.log"; drop_database "$copy"
+    copy_of_dump "$1" "$copy" tried --no-subscriptions || { last_words "$tmp/sql.log"; drop_database "$copy"
         fail "the dump could not be restored for the rehearsal" \
             "No room? It needs as much as the database has; what there was of it is dropped."; }
+    counts_agree "$1" "$copy" || { last_words "$tmp/said"; drop_database "$copy"
+        fail "the restored copy differs from what was saved" "Remove the folder $1, and run this again."; }
     remember restore_seconds $((SECONDS - began))
     began=$SECONDS
     run_revert "$copy" run || { refusal; drop_database "$copy"
@@ -116,14 +120,35 @@ rehearse_on_copy()
     cp -- "$tmp/revert.err" "$files_place/rehearsal.txt"
     remember tag "$tag"
     remember rehearsed "$1"
-    note "reverted and proved on a copy in $(recall revert_seconds) s, locks held for $(locks_held); the copy is dropped" \
+    note "restored in $(recall restore_seconds) s, all $(wc -l <"$1/inventory.tsv") counts agree" \
+        "reverted and proved on that copy in $(recall revert_seconds) s, locks held for $(locks_held); the copy is dropped" \
         "digest of the plan: $(plan_digest)"
+}
+
+tag_without_extension()
+{
+    local where=() advice pin
+    [ -n "$no_docker" ] || where=(--docker "$db_container")
+    where+=(--username "$db_user" --database "$db_name")
+    read -r advice pin < <("$guided/../advise.sh" "${where[@]}" --answer 2>"$tmp/said")
+    [ "$advice" = revert_gallery ] || { last_words "$tmp/said"
+        fail "this database is not one to switch back${advice:+: the advice for it is $advice $pin}" \
+            "scripts/advise.sh says more; docs/recovery.md explains it."; }
+    remember tag "$pin"
 }
 
 show_losses()
 {
-    local count what names instead inventory seconds
+    local count what names instead inventory
     inventory=$(preserved)/inventory.tsv
+    if [ ! -e "$files_place/losses.tsv" ]; then
+        note "" "The database becomes Immich $(recall tag)." "" \
+            "What would be lost is counted by the extension, whose files are not in the container yet. Run this without --check:" \
+            "it names and counts everything, and asks; answer \"no\", and nothing of yours has changed." \
+            "Lost is what only Gallery has: spaces, groups, pets, others' favourites, classification, its edits (docs/keeping.md)."
+        result_of tag "$(recall tag)"
+        return
+    fi
     note "" "The database becomes Immich $(recall tag). Lost or changed:" ""
     while IFS=$'\037' read -r count what names instead; do
         # Whoever has more of them finds all in the file.
@@ -143,10 +168,24 @@ share links, accounts and keys."
         n["assets"], n["albums"], n["tags"], n["users_active"] }' "$inventory")"
     result_of tag "$(recall tag)"
     result_of plan "$(plan_digest)"
-    [ -n "$(recall revert_seconds)" ] || return 0
-    seconds=$(($(recall dump_seconds) + $(recall revert_seconds) + 30))
-    note "" "The server goes on until you have answered twice. Then it is down for about $((seconds / 60 + 1)) min: once more a dump \
-($(recall dump_seconds) s with its test), the revert ($(recall revert_seconds) s), the start of Immich."
+}
+
+# So many MB of database in a second, as bench/downtime printed it on a busy machine of two cores (bench/results), rounded down.
+readonly dump_speed=15 trial_speed=4
+show_time()
+{
+    local dump seconds
+    dump=$(recall dump_seconds)
+    if [ -n "$(recall revert_seconds)" ]; then
+        seconds=$((dump + $(recall revert_seconds) + 30))
+        note "" "The server goes on until you have answered twice. Then it is down for about $((seconds / 60 + 1)) min: once more a dump \
+($dump s), the revert ($(recall revert_seconds) s), the start of Immich."
+    else
+        seconds=$((size_kb / 1024 / dump_speed))
+        note "" "How long, by the size of the database: about $((size_kb / 1024 / trial_speed / 60 + 1)) min until you are asked, \
+in which the server goes on, and then about $((seconds / 60 + 2)) min without it. A machine may well take half or twice of that; \
+you are told before you are asked."
+    fi
 }
 plan_digest() { local plan; plan=$(recall plan); printf '%s' "${plan##* }"; }
 

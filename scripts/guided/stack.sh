@@ -7,7 +7,7 @@
 #                                services that run one of the server's images); db_user, db_name
 #   config_of SERVICE KEY        a value of docker compose config: image, container_name, environment.NAME
 #   container_of SERVICE         its container's name, empty if there is none
-#   inspected NAME FIELD         of a container: running image readonly files folder addresses started
+#   inspected NAME FIELD         of a container: running image readonly files addresses started mounts (lines: place, type, source)
 #   server_line                  says in words which server
 #   compose ARGUMENT...          docker compose on this installation
 #   kind_of IMAGE             -> gallery-server, gallery-ml, immich-server, immich-ml, or nothing
@@ -50,18 +50,27 @@ parse_config()
     /^    [^ -].*:$/ { section = key($0); next }
     /^    [^ -].*: / { section = ""; print service "\t" key($0) "\t" value($0); next }
     section == "environment" && /^      [^ -][^:]*: / { print service "\tenvironment." key($0) "\t" value($0) }
+    section == "volumes" && /^      - type: / { type = value($0) }
+    section == "volumes" && /^        source: / { source = value($0) }
+    section == "volumes" && /^        target: / { if (type ~ /^(bind|volume)$/) print service "\tmount\t" value($0) "\t" type "\t" source }
     section == "build" && /^      [^ -]/ { print service "\tbuild\tyes" }'
 }
 config_of() { awk -F '\t' -v s="$1" -v k="$2" '$1 == s && $2 == k { sub(/^[^\t]*\t[^\t]*\t/, ""); print; exit }' <<<"$services"; }
 service_names() { awk -F '\t' '$2 == "service" { print $1 }' <<<"$services"; }
 
+# From the shell, else from the file of variables.
+compose_setting()
+{
+    if [ -n "${!1:-}" ]; then printf '%s' "${!1}"
+    elif [ -r "$env_file" ]; then sed -n "s/^$1=//p" "$env_file" | tail -n 1 | tr -d "\"'\r"; fi
+}
 # The files that docker compose reads where none is named, by its own rule.
 files_by_rule()
 {
     local list separator name
-    list=${COMPOSE_FILE:-}
-    [ -n "$list" ] || [ ! -r "$env_file" ] || list=$(sed -n "s/^COMPOSE_FILE=//p" "$env_file" | tail -n 1 | tr -d "\"'\r")
-    separator=${COMPOSE_PATH_SEPARATOR:-:}
+    list=$(compose_setting COMPOSE_FILE)
+    separator=$(compose_setting COMPOSE_PATH_SEPARATOR)
+    separator=${separator:-:}
     if [ -n "$list" ]; then
         tr "$separator" '\n' <<<"$list" | while IFS= read -r name; do (cd -- "$install" && absolute "$name"; echo); done
         return
@@ -69,7 +78,7 @@ files_by_rule()
     for name in compose.yaml compose.yml docker-compose.yml docker-compose.yaml; do
         [ -e "$install/$name" ] || continue
         printf '%s\n' "$install/$name"
-        for list in "${name%%.y*}.override.yml" "${name%%.y*}.override.yaml"; do
+        for list in compose.override.yml compose.override.yaml docker-compose.override.yml docker-compose.override.yaml; do
             [ ! -e "$install/$list" ] || { printf '%s\n' "$install/$list"; break; }
         done
         return
@@ -113,6 +122,28 @@ find_stack()
         [ "$(real_names <<<"$label")" = "$(printf '%s\n' "${stack_files[@]}" | real_names)" ] ||
         fail "the installation that runs was started from other files than these: $(tr '\n' ' ' <<<"$label")" \
             "Read here were: ${stack_files[*]}" "Name all that it was started from with --file, one after the other."
+    same_mounts "$server"
+    same_mounts "$database"
+}
+
+# What is started from the files must find what the container of now has: with files of a manager's in another folder ./library is
+# another one.
+same_mounts()
+{
+    local name place type source running
+    name=$(container_of "$1")
+    running=$(inspected "$name" mounts)
+    [ -n "$running" ] || return 0
+    while IFS=$'\t' read -r _ _ place type source; do
+        [ "$type" = bind ] && source=$(readlink -f -- "$source" || printf '%s' "$source") || source=''
+        while IFS=$'\t' read -r _ have where; do
+            [ "$have" = bind ] && where=$(readlink -f -- "${where#/host_mnt}" || printf '%s' "$where") || where=''
+            [ "$type $source" = "$have $where" ] || fail "the container $name has other folders than these files say" \
+                "$place is in it $have $where," "and would be $type $source" \
+                "Files of a manager such as Portainer: write the folders into them as the container has them, not as ./NAME." \
+                "Edited since the last start? Then start it once from them, look whether all is there, and run this again."
+        done < <(awk -F '\t' -v p="$place" '$1 == p' <<<"$running")
+    done < <(awk -F '\t' -v s="$1" '$1 == s && $2 == "mount"' <<<"$services")
 }
 real_names() { local name; while IFS= read -r name; do readlink -f -- "$name" || printf '%s\n' "$name"; done | LC_ALL=C sort; }
 
@@ -163,7 +194,12 @@ read_stack()
 # The server knows where its database is; a service of this project has that name, or it is somewhere else.
 find_database()
 {
-    local url host service wanted
+    local url host service wanted name redis_at
+    for name in DB_URL DB_HOSTNAME DB_USERNAME DB_DATABASE_NAME REDIS_PASSWORD; do
+        [ -z "$(config_of "$server" "environment.${name}_FILE")" ] || [ -n "$(config_of "$server" "environment.$name")" ] ||
+            fail "the service $server reads $name from a file (${name}_FILE), which is not read here" \
+                "Set $name to the same value among its settings (environment, .env), and run this again; Immich goes on with the file."
+    done
     url=$(config_of "$server" environment.DB_URL)
     host=$(config_of "$server" environment.DB_HOSTNAME)
     db_user=$(config_of "$server" environment.DB_USERNAME)
@@ -172,24 +208,29 @@ find_database()
         [[ $url =~ ^postgres(ql)?://([^:@/]*)(:[^@]*)?@([^:/?]+)(:[0-9]+)?/([^?]+) ]] ||
             fail "DB_URL of the service $server cannot be read" "Go the way by hand: docs/switching-back.md."
         db_user=${BASH_REMATCH[2]} host=${BASH_REMATCH[4]} db_name=${BASH_REMATCH[6]}
+        secret "${BASH_REMATCH[3]#:}"
         case $db_user$db_name in *%*)
             fail "DB_URL of the service $server holds % signs" "Go the way by hand: docs/switching-back.md." ;;
         esac
     fi
     db_user=${db_user:-postgres} db_name=${db_name:-immich}
+    redis_at=$(redis_host)
     for service in $(service_names); do
         for wanted in "$service" "$(config_of "$service" container_name)" "$(config_of "$service" hostname)"; do
             [ -z "$wanted" ] || [ "$wanted" != "${host:-database}" ] || database=$service
-            [ -z "$wanted" ] || [ "$wanted" != "$(redis_host)" ] || redis=$service
+            [ -z "$wanted" ] || [ "$wanted" != "$redis_at" ] || redis=$service
         done
     done
     [ -n "$database" ] || fail "the database (${host:-database}) is not a service of this installation" \
+        "A container of another stack: by hand, with its name for immich_postgres (docs/switching-back.md)." \
         "A PostgreSQL of your own on this machine: --no-docker, see docs/switching-back.md." \
         "A managed one, where no extension can be installed: gallery_revert_script(), see docs/reference.md."
 }
+# By REDIS_URL and REDIS_SOCKET it may be anywhere: nothing is cleared that is not surely Immich's.
 redis_host()
 {
     local host
+    [ -z "$(config_of "$server" environment.REDIS_URL)$(config_of "$server" environment.REDIS_SOCKET)" ] || return 0
     host=$(config_of "$server" environment.REDIS_HOSTNAME)
     printf '%s' "${host:-redis}"
 }
@@ -217,6 +258,7 @@ inspected()
         files) format='{{index .Config.Labels "com.docker.compose.project.config_files"}}' ;;
         addresses) format='{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' ;;
         started) format='{{.State.StartedAt}}' ;;
+        mounts) format='{{range .Mounts}}{{.Destination}}{{"\t"}}{{.Type}}{{"\t"}}{{.Source}}{{"\n"}}{{end}}' ;;
     esac
     docker inspect --format "$format" "$1" 2>/dev/null
 }

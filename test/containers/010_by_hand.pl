@@ -36,9 +36,9 @@ foreach my $block (blocks($text))
 {
 	next if $block->{language} eq 'text';
 	my $key = "$block->{heading}/" . ++$count{ $block->{heading} };
-	if ($key eq '4. Switch the images/1')
+	if ($key eq '4. Switch the images/2')
 	{
-		my ($tag) = $window->shown =~ /^ revert_gallery \| (\S+)$/m;
+		my ($tag) = $window->shown =~ /^revert_gallery (\S+)$/m;
 		is($tag, 'v2.7.5', 'the tag to switch to');
 		switch_images($tag);
 	}
@@ -70,11 +70,9 @@ foreach my $block (blocks($text))
 	elsif ($key eq '5. Look/2')
 	{
 		like($shown, qr/^product +\| gallery$/m, 'product');
-		my @wide = grep { length > 80 } split /\n/, $shown =~ s/^(?:immich[=(-]|\$ ).*\n//mgr;
-		is_deeply(\@wide, [], 'within 80 columns');
 	}
-	elsif ($key eq '6. Run/1') { like($shown, qr/^NOTICE:  revert-to-immich: cleanup finished\./m, 'reverted') }
-	elsif ($key eq '8. Clear the job queue/1') { like($shown, qr/^OK$/m, 'Redis says OK') }
+	elsif ($key eq '6. Run/1') { like($shown, qr/^NOTICE:  revert-to-immich: cleanup finished\..*^COMMIT$/ms, 'reverted') }
+	elsif ($key eq '7. Clear the job queue/1') { like($shown, qr/^OK$/m, 'Redis says OK') }
 }
 is_deeply(\@failures, [], 'every block runs');
 diag($_) foreach @failures;

@@ -153,7 +153,7 @@ sub switch_back
 sub log_of
 {
 	my ($log) = glob "$_[0]{base}/home/immich-preserved/switch-back-immich/log";
-	return $log ? slurp_file($log) : '';
+	return $log && -e $log ? slurp_file($log) : '';
 }
 
 # What must be true at the end.

@@ -205,7 +205,7 @@ like($out, qr/^ *4\. rehearse +the whole.*Proceed\?/ms, '... and asks again');
 switched($place, 'another plan');
 
 # Killed before and after each command that changes something, and at each question; each time the same command goes on.
-my @kills = map { ("before $_", "after $_") } 'pg_dump --format', q(dbname='preserve_test_), 'cp -',
+my @kills = map { ("before $_", "after $_") } 'pg_dump --format', 'cp -',
 	'CREATE DATABASE "gallery_revert_rehearsal', 'pg_restore --file=- --no-sub',
 	'gallery_revert_rehearsal.*gallery.revert_token', 'DROP DATABASE IF EXISTS "gallery_revert_rehearsal', 'pull -q', 'compose rm -sf',
 	'snapshot=.*', q(dbname='immich' .*gallery.revert_token), 'FLUSHDB', 'up -d --wait';
