@@ -152,7 +152,7 @@ sub try_case
 		is($status, 0, "$what: put back") or do { diag($err); next };
 		look('again', 'after', $schema);
 		my $listed = query('again', q{SELECT count(*) FROM gallery_archive.facts WHERE kind = 'not returned'});
-		$changed ? cmp_ok($listed, '>', 10, "$what: $listed rows are listed") : is($listed, 0, "$what: nothing is listed");
+		$changed ? cmp_ok($listed, '>', 0, "$what: $listed rows are listed") : is($listed, 0, "$what: nothing is listed");
 		my @differences = differences('again', $changed);
 		is_deeply(\@differences, [], "$what: as before, or listed") or diag(join "\n", @differences);
 	}
