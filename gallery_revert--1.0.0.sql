@@ -53,6 +53,27 @@ COMMENT ON FUNCTION gallery_archive_list() IS
 'Tells what the schema gallery_archive holds that gallery_revert() wrote with gallery.revert_archive on: for each run of it all rows, '
 'then what they were in words, with counts and names. Changes nothing.';
 
+CREATE FUNCTION gallery_return() RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_return';
+
+COMMENT ON FUNCTION gallery_return() IS
+'Puts back what the schema gallery_archive has of the last revert, where it still fits, into a database on which Gallery was started '
+'again, in the caller''s transaction. Needs gallery.return_token. Look at gallery_return_plan() first.';
+
+CREATE FUNCTION gallery_return_plan(
+  OUT step integer, OUT phase text, OUT kind text, OUT object text, OUT reason text, OUT rows bigint, OUT digest text,
+  OUT statement text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'gallery_return_plan';
+
+COMMENT ON FUNCTION gallery_return_plan() IS
+'Shows the statements that gallery_return() would run, in order, with the reason and the number of rows of each, what could not come back '
+'among them. It runs them to count and undoes that.';
+
 CREATE FUNCTION gallery_revert_status(
   OUT product text, OUT gallery_release text, OUT immich_first text, OUT immich_last text, OUT native_migrations integer,
   OUT fork_migrations integer, OUT unknown_migrations text[], OUT last_started text)
@@ -124,6 +145,6 @@ COMMENT ON FUNCTION immich_repair_migration_order() IS
 'and returns the image tag to pin. Needs gallery.revert_token. gallery_revert_plan() shows the changes first.';
 
 REVOKE ALL ON FUNCTION gallery_revert(), gallery_revert_plan(), gallery_revert_script(), gallery_revert_losses(),
-  gallery_revert_check(), gallery_revert_status(), gallery_archive_list(),
+  gallery_revert_check(), gallery_revert_status(), gallery_archive_list(), gallery_return(), gallery_return_plan(),
   gallery_revert_manifest(), immich_inventory(), immich_recovery_advice(), immich_recovery_advice(text),
   immich_repair_migration_order() FROM PUBLIC;

@@ -3,6 +3,7 @@
 #include "answers/show.hpp"
 #include "backend/compat.hpp"
 #include "backend/guard.hpp"
+#include "revert/give_back.hpp"
 #include "revert/revert.hpp"
 #include "run/table_locks.hpp"
 #include "settings.hpp"
@@ -68,6 +69,8 @@ PG_FUNCTION_INFO_V1(gallery_revert_plan);
 PG_FUNCTION_INFO_V1(gallery_revert_script);
 PG_FUNCTION_INFO_V1(gallery_revert_losses);
 PG_FUNCTION_INFO_V1(gallery_archive_list);
+PG_FUNCTION_INFO_V1(gallery_return);
+PG_FUNCTION_INFO_V1(gallery_return_plan);
 PG_FUNCTION_INFO_V1(gallery_revert_check);
 PG_FUNCTION_INFO_V1(gallery_revert_status);
 PG_FUNCTION_INFO_V1(gallery_revert_manifest);
@@ -98,6 +101,15 @@ Datum gallery_revert_losses(PG_FUNCTION_ARGS) {
 Datum gallery_archive_list(PG_FUNCTION_ARGS) {
   return return_look<gallery::list_call, gallery::show_archive_list>(fcinfo);
 }
+
+Datum gallery_return(PG_FUNCTION_ARGS) {
+  return return_text<gallery::give_back>(fcinfo);
+}
+
+Datum gallery_return_plan(PG_FUNCTION_ARGS) {
+  return return_look<gallery::return_plan_call, gallery::show_return_plan>(fcinfo);
+}
+
 Datum gallery_revert_check(PG_FUNCTION_ARGS) {
   return return_rows<gallery::show_check>(fcinfo);
 }

@@ -9,10 +9,17 @@ namespace settings {
 
 namespace {
 
-constexpr const char *accepted_token = "i_accept_data_loss";
+/// What has to be said in the session before something is changed.
+struct TokenSetting {
+  const char *accepted;
+  char *value = nullptr; // the server writes it
+  GucSource source = PGC_S_DEFAULT;
+};
+
+TokenSetting revert_setting{"i_accept_data_loss"};
+TokenSetting return_setting{"i_know_what_i_do"};
 
 // The server writes these.
-char *token_value = nullptr;
 char *target_value = nullptr;
 char *plan_value = nullptr;
 int lock_timeout_value = 5000;
@@ -25,8 +32,6 @@ bool archive_value = false;
 constexpr config_enum_entry spaces_options[] = {{"drop", 0, false}, {"albums", 1, false}, {nullptr, 0, false}};
 constexpr config_enum_entry pets_options[] = {{"drop", 0, false}, {"people", 1, false}, {nullptr, 0, false}};
 
-GucSource token_source = PGC_S_DEFAULT;
-
 /// Remembers with a new value where it came from; the server keeps `extra` with the value, also across rollbacks.
 bool check_token(char **, void **extra, GucSource source) {
   auto *remembered = static_cast<GucSource *>(compat::setting_extra(sizeof(GucSource)));
@@ -37,9 +42,18 @@ bool check_token(char **, void **extra, GucSource source) {
   return true;
 }
 
+template <TokenSetting &setting>
 void assign_token(const char *, void *extra) {
   if (extra != nullptr)
-    token_source = *static_cast<GucSource *>(extra);
+    setting.source = *static_cast<GucSource *>(extra);
+}
+
+Token state_of(const TokenSetting &setting) {
+  if (setting.value == nullptr || *setting.value == '\0')
+    return Token::missing;
+  if (std::strcmp(setting.value, setting.accepted) != 0)
+    return Token::wrong;
+  return setting.source == PGC_S_SESSION || setting.source == PGC_S_CLIENT ? Token::accepted : Token::standing;
 }
 
 } // namespace
@@ -49,7 +63,12 @@ void define() {
       "gallery.revert_token", "Must be i_accept_data_loss, set in this session, for gallery_revert() to run.",
       "What only Gallery knew is lost by a revert. A value from the configuration file, the database or the "
       "role is refused.",
-      &token_value, "", PGC_USERSET, 0, check_token, assign_token, nullptr);
+      &revert_setting.value, "", PGC_USERSET, 0, check_token, assign_token<revert_setting>, nullptr);
+  DefineCustomStringVariable(
+      "gallery.return_token", "Must be i_know_what_i_do, set in this session, for gallery_return() to run.",
+      "Rows of Gallery's come back into its tables. A value from the configuration file, the database or the role is "
+      "refused.",
+      &return_setting.value, "", PGC_USERSET, 0, check_token, assign_token<return_setting>, nullptr);
   DefineCustomStringVariable("gallery.revert_target",
                              "Immich release to switch to, for example v2.7.5; empty chooses it.",
                              "Empty means the newest patch of the earliest release line that fits the database.",
@@ -81,11 +100,11 @@ void define() {
 }
 
 Token token() {
-  if (token_value == nullptr || *token_value == '\0')
-    return Token::missing;
-  if (std::strcmp(token_value, accepted_token) != 0)
-    return Token::wrong;
-  return token_source == PGC_S_SESSION || token_source == PGC_S_CLIENT ? Token::accepted : Token::standing;
+  return state_of(revert_setting);
+}
+
+Token return_token() {
+  return state_of(return_setting);
 }
 
 std::string target() {

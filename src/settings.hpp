@@ -18,6 +18,9 @@ enum class Token {
 /// State of gallery.revert_token in this session.
 Token token();
 
+/// State of gallery.return_token in this session.
+Token return_token();
+
 /// gallery.revert_target; empty means automatic.
 std::string target();
 

@@ -57,9 +57,13 @@ void look_at_rows(const backend::Spi &spi, const Survey &survey, std::vector<Ste
   steps = std::move(left);
 }
 
+} // namespace
+
 /// A key or a trigger of the user's own that waits for the commit leaves its table with events that are not done, and
 /// such a table cannot be altered.
-void put_checks_first(Plan &plan) {
+void put_checks_first(const Survey &survey, Plan &plan) {
+  if (!survey.deferrable || plan.steps.empty())
+    return;
   Step step;
   step.phase = "triggers";
   step.kind = "setting";
@@ -68,8 +72,6 @@ void put_checks_first(Plan &plan) {
   step.statement = "SET CONSTRAINTS ALL IMMEDIATE";
   plan.steps.insert(plan.steps.begin(), std::move(step));
 }
-
-} // namespace
 
 Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows) {
   Plan plan;
@@ -88,8 +90,7 @@ Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &id
   clean_ledgers(survey, identity, plan);
   if (rows != Rows::unasked)
     look_at_rows(spi, survey, plan.steps, rows);
-  if (survey.deferrable && !plan.steps.empty())
-    put_checks_first(plan);
+  put_checks_first(survey, plan);
   if (settings::archives() && identity.is_gallery && !plan.steps.empty()) {
     auto archive = archive_steps(spi, survey, identity, plan);
     look_at_rows(spi, survey, archive, rows);
@@ -122,6 +123,8 @@ std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan) {
   oids.insert(survey.ledger.oid);
   for (const auto &table : plan.ledgers)
     take(table);
+  for (const auto &step : plan.steps)
+    take(step.table);
   return {oids.begin(), oids.end()};
 }
 

@@ -24,10 +24,14 @@ enum class Rows { any, counted, unasked };
 /// The steps. Those that would change no row are left out where rows are asked for.
 Plan make_plan(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
 
+/// Checks that wait for the commit are run before all other steps, where the database has any.
+void put_checks_first(const Survey &survey, Plan &plan);
+
 /// The tables that a plan drops, the ledgers of Gallery's among them.
 std::set<std::string> tables_that_go(const Plan &plan);
 
-/// The tables to lock: every table of the schema that Immich or Gallery makes, by OID, without repeats.
+/// The tables to lock: every table of the schema that Immich makes, that Gallery made or that a step changes, by OID,
+/// without repeats.
 std::vector<Oid> relations_to_lock(const Survey &survey, const Plan &plan);
 
 } // namespace gallery

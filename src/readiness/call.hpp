@@ -15,6 +15,8 @@ struct Call {
 
 inline constexpr Call revert_call{"gallery_revert", true};
 inline constexpr Call repair_call{"immich_repair_migration_order"};
+inline constexpr Call return_call{"gallery_return"};
+inline constexpr Call return_plan_call{"gallery_return_plan"};
 inline constexpr Call check_call{"gallery_revert_check"};
 inline constexpr Call plan_call{"gallery_revert_plan"};
 inline constexpr Call script_call{"gallery_revert_script", true};

@@ -13,6 +13,9 @@ Finding check_transaction(const Call &call);
 /// 2: gallery.revert_token, set in this session. `consequence` is the sentence that says what the token accepts.
 Finding check_token(const char *consequence);
 
+/// 2 of the way back: gallery.return_token, set in this session.
+Finding check_return_token();
+
 /// What the token of a revert accepts.
 inline constexpr const char *revert_consequence =
     "A revert removes for good what only Gallery knows: spaces, groups, pets and the like.";
@@ -36,6 +39,11 @@ Finding check_shadows(const Survey &survey);
 /// 6: the archive that is asked for can be written: there is none yet and the owner may make it, or it is one. Where
 /// none is asked for, whether there is one that may be read.
 Finding check_archive(const backend::Spi &spi, const Survey &survey);
+/// 6 of the way back: this is a Gallery that has been started, and there is an archive of it. Sets `run`, the run to
+/// put back, where ok; whether that has been put back already is told by was_returned().
+Finding check_return(const backend::Spi &spi, const Survey &survey, const Identity &identity, int &run);
+/// When the run was put back, as a text; empty where it was not.
+std::string was_returned(const backend::Spi &spi, int run);
 /// 7: every file path is on disk.
 Finding check_paths(const backend::Spi &spi, const Survey &survey);
 /// The columns of paths that are there: what their files are, and FROM ... WHERE ... of those that are not on disk.
@@ -45,7 +53,8 @@ std::string other_clients_sql();
 /// 8: no other client is connected to this database.
 Finding check_sessions(const backend::Spi &spi, const Call &call);
 /// 9: the plan is the one of gallery.revert_plan, where that is set.
-Finding check_plan(const Plan &plan);
+/// `shown` is the function that shows such a plan.
+Finding check_plan(const Plan &plan, const Call &shown = plan_call);
 /// The server's lock table has room for what a revert takes. Only a warning: how far it grows beyond its size is the
 /// server's own affair, and who meets its end has lost nothing.
 Finding check_lock_table(const backend::Spi &spi, const Survey &survey, const Plan &plan);

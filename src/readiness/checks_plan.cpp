@@ -40,7 +40,7 @@ std::string first_difference(const std::vector<std::string> &wanted, const std::
 
 } // namespace
 
-Finding check_plan(const Plan &plan) {
+Finding check_plan(const Plan &plan, const Call &shown) {
   constexpr const char *name = "plan";
   auto const setting = settings::plan();
   auto const wanted = words_of(setting);
@@ -49,11 +49,13 @@ Finding check_plan(const Plan &plan) {
   if (std::equal(wanted.begin(), wanted.end(), plan.steps.begin(), plan.steps.end(),
                  [](const std::string &digest, const Step &step) { return digest == step.digest; }))
     return ok(name, "the plan is the one of gallery.revert_plan");
-  return blocked(
-      name, ERRCODE_E_R_E_MODIFYING_SQL_DATA_NOT_PERMITTED, "the plan is not the one of gallery.revert_plan",
-      first_difference(wanted, plan.steps),
-      "Nothing has changed. Look at SELECT * FROM gallery_revert_plan(); again. If that is what you want, run: SELECT "
-      "set_config('gallery.revert_plan', string_agg(digest, ' ' ORDER BY step), false) FROM gallery_revert_plan();");
+  return blocked(name, ERRCODE_E_R_E_MODIFYING_SQL_DATA_NOT_PERMITTED, "the plan is not the one of gallery.revert_plan",
+                 first_difference(wanted, plan.steps),
+                 std::string("Nothing has changed. Look at SELECT * FROM ") + shown.function +
+                     "(); again. If that is what you want, run: SELECT set_config('gallery.revert_plan', "
+                     "string_agg(digest, ' ' ORDER "
+                     "BY step), false) FROM " +
+                     shown.function + "();");
 }
 
 } // namespace gallery

@@ -34,25 +34,39 @@ Finding check_transaction(const Call &call) {
   return ok(name, "a read-write READ COMMITTED transaction on a primary server");
 }
 
-Finding check_token(const char *consequence) {
+namespace {
+
+Finding check_token(settings::Token state, const std::string &setting, const char *consequence, const char *hint) {
   constexpr const char *name = "token";
-  constexpr const char *hint =
-      "Look at SELECT * FROM gallery_revert_plan(); first, make a dump, then run: SET gallery.revert_token = "
-      "'i_accept_data_loss';";
-  switch (settings::token()) {
+  switch (state) {
   case settings::Token::missing:
-    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token is not set", consequence, hint);
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, setting + " is not set", consequence, hint);
   case settings::Token::wrong:
-    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token has a wrong value", consequence, hint);
+    return blocked(name, ERRCODE_INSUFFICIENT_PRIVILEGE, setting + " has a wrong value", consequence, hint);
   case settings::Token::standing:
     return blocked(
-        name, ERRCODE_INSUFFICIENT_PRIVILEGE, "gallery.revert_token was not set in this session",
+        name, ERRCODE_INSUFFICIENT_PRIVILEGE, setting + " was not set in this session",
         "Its value comes from the configuration file, the database or the role, where it would hold for every session.",
         hint);
   case settings::Token::accepted:
     break;
   }
-  return ok(name, "gallery.revert_token is set in this session");
+  return ok(name, setting + " is set in this session");
+}
+
+} // namespace
+
+Finding check_token(const char *consequence) {
+  return check_token(settings::token(), "gallery.revert_token", consequence,
+                     "Look at SELECT * FROM gallery_revert_plan(); first, make a dump, then run: SET "
+                     "gallery.revert_token = 'i_accept_data_loss';");
+}
+
+Finding check_return_token() {
+  return check_token(settings::return_token(), "gallery.return_token",
+                     "Rows that a revert took away come back into Gallery's tables.",
+                     "Look at SELECT * FROM gallery_return_plan(); first, make a dump, then run: SET "
+                     "gallery.return_token = 'i_know_what_i_do';");
 }
 
 std::string other_clients_sql() {

@@ -39,8 +39,7 @@ std::vector<FoundLoss> losses_of(const backend::Spi &spi, const Situation &now) 
   return ask_tables([&] { return find_losses(spi, now.survey, now.identity, now.plan); });
 }
 
-Situation look(const backend::Spi &spi, Rows rows) {
-  Situation now;
+Evidence look_around(const backend::Spi &spi, Situation &now) {
   Ledger ledger;
   enforce(check_ledger(spi, ledger));
   now.survey = read_survey(spi, std::move(ledger));
@@ -55,6 +54,12 @@ Situation look(const backend::Spi &spi, Rows rows) {
   auto found = find_objects(spi, now.survey, now.identity, is_read_by_rules);
   enforce(check_ownership(now.survey, found));
   enforce(check_evidence(now.survey, found));
+  return found;
+}
+
+Situation look(const backend::Spi &spi, Rows rows) {
+  Situation now;
+  auto found = look_around(spi, now);
   if (now.identity.is_gallery && settings::archives())
     enforce(check_archive(spi, now.survey));
   now.plan = plan_for(spi, now.survey, now.identity, std::move(found), rows);

@@ -16,6 +16,9 @@ struct Situation {
 /// it.
 Plan plan_for(const backend::Spi &spi, const Survey &survey, const Identity &identity, Evidence found, Rows rows);
 
+/// Surveys the database: all of a situation but the plan. Refuses what cannot be told for sure.
+Evidence look_around(const backend::Spi &spi, Situation &now);
+
 /// Surveys the database and works out what to do; refuses what cannot be told for sure.
 Situation look(const backend::Spi &spi, Rows rows = Rows::any);
 

@@ -2,6 +2,7 @@
 #include "run/verify.hpp"
 
 #include "backend/guard.hpp"
+#include "backend/locks.hpp"
 #include "manifest/links.hpp"
 #include "readiness/checks.hpp"
 
@@ -40,6 +41,22 @@ void compare_ledger(const Survey &after, std::size_t migrations, std::vector<std
       differences.push_back("ledger: \"" + std::string(name) + "\" is missing");
   if (!in_name_order(after.ledger.rows))
     differences.emplace_back("ledger: rows are out of order");
+}
+
+/// The ledger of a Gallery that stays one is as it was.
+void compare_rows_of_ledger(const Survey &after, const std::vector<LedgerRow> &before,
+                            std::vector<std::string> &differences) {
+  auto const text = [](const LedgerRow &row) { return row.name + ' ' + row.timestamp; };
+  std::multiset<std::string> rows;
+  for (const auto &row : after.ledger.rows)
+    rows.insert(text(row));
+  for (const auto &row : before)
+    if (auto const found = rows.find(text(row)); found != rows.end())
+      rows.erase(found);
+    else
+      differences.push_back("ledger: \"" + row.name + "\" is not as it was");
+  for (const auto &row : rows)
+    differences.push_back("ledger: \"" + row + "\" is new");
 }
 
 std::int64_t changed_rows(const RowCounters &before, const RowCounters &now, const std::string &table,
@@ -211,7 +228,10 @@ void verify(const backend::Spi &spi, const Survey &after, const Plan &done, cons
   std::vector<std::string> differences;
   std::vector<std::string> others;
   compare_objects(after, done, differences);
-  compare_ledger(after, static_cast<std::size_t>(before.migrations), differences);
+  if (before.gallery_ledger)
+    compare_rows_of_ledger(after, *before.gallery_ledger, differences);
+  else
+    compare_ledger(after, static_cast<std::size_t>(before.migrations), differences);
   compare_natives(spi, after, before, differences, others);
   compare_files(spi, after, before, done, differences);
   // Without statistics there are no counters; the steps' own counts then stand alone.
@@ -228,10 +248,27 @@ void verify(const backend::Spi &spi, const Survey &after, const Plan &done, cons
     return;
   }
   throw backend::Refusal(
-      ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the result would not be a stock Immich, so nothing is changed",
+      ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+      before.gallery_ledger ? "the result would not be what the plan says, so nothing is changed"
+                            : "the result would not be a stock Immich, so nothing is changed",
       list_lines(differences),
       "This is a gap in gallery_revert or a change of your own to the database. Keep this message and report it " +
           manifest::reports() + "; the database is as it was.");
+}
+
+Proven execute_proven(const backend::Spi &spi, const Survey &survey, Plan &plan, const std::vector<BrokenKey> &broken,
+                      const Before &before, const Call &call) {
+  Proven result;
+  auto orphans = execute(spi, survey, plan, broken, call);
+  auto const executed = backend::clock_milliseconds();
+  Ledger ledger;
+  enforce(check_ledger(spi, ledger));
+  result.after = read_survey(spi, std::move(ledger));
+  refuse_new_orphans(spi, result.after, orphans, call);
+  verify(spi, result.after, plan, before);
+  result.keys = std::move(orphans.keys);
+  result.proof_milliseconds = backend::clock_milliseconds() - executed;
+  return result;
 }
 
 } // namespace gallery

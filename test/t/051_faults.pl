@@ -4,6 +4,8 @@
 use strict;
 use warnings FATAL => 'all';
 
+use Again qw(start_again);
+use Fixture;
 use GalleryTest;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
@@ -17,6 +19,8 @@ my $preload = root() . '/build/test_preload.so';
 my $full = PostgreSQL::Test::Utils::tempdir() . '/full';
 my $script = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 our $settings = ''; # of the reverts
+our $call = 'SELECT gallery_revert();';
+our $result = 'v2.7.5';
 my $node;
 
 # The server, and only it, gets the library that makes allocations and writes fail.
@@ -45,7 +49,8 @@ CREATE FUNCTION test.fingerprint() RETURNS text LANGUAGE plpgsql AS \$\$
 DECLARE
   r record; part numeric; total numeric := 0;
 BEGIN
-  FOR r IN SELECT c.oid::regclass AS t FROM pg_class c WHERE c.relkind = 'r' AND (c.relnamespace = 'public'::regnamespace
+  FOR r IN SELECT c.oid::regclass AS t FROM pg_class c WHERE c.relkind = 'r' AND (c.relnamespace IN
+      ('public'::regnamespace, to_regnamespace('gallery_archive'))
       OR c.oid IN ('pg_class'::regclass, 'pg_attribute'::regclass, 'pg_type'::regclass, 'pg_proc'::regclass, 'pg_trigger'::regclass,
         'pg_constraint'::regclass, 'pg_index'::regclass, 'pg_attrdef'::regclass, 'pg_depend'::regclass, 'pg_description'::regclass,
         'pg_db_role_setting'::regclass, 'pg_authid'::regclass, 'pg_namespace'::regclass)) LOOP
@@ -67,13 +72,13 @@ my $fingerprint = $node->safe_psql('photos', 'SELECT test.fingerprint()');
 sub unchanged { return state_of($node, 'photos') eq $before }
 
 # The next try, undone so that the database serves again.
-sub succeeds { return (revert($node, 'photos', before => "$settings BEGIN;", after => 'ROLLBACK;'))[1] eq 'v2.7.5' }
+sub succeeds { return (revert($node, 'photos', before => "$settings BEGIN;", instead => $call, after => 'ROLLBACK;'))[1] =~ /^$result/ }
 
 # The points of a revert, each as [number, depth, what, text].
 sub points_of
 {
 	my (undef, undef, $shown) = revert($node, 'photos', before => qq{$settings BEGIN; \\o /dev/null
-SELECT test.fault('show', 0);}, after => 'ROLLBACK;');
+SELECT test.fault('show', 0);}, instead => $call, after => 'ROLLBACK;');
 	return map { /NOTICE:  00000: point (\d+), depth (\d+), (\w+): (.*)/ ? [ $1, $2, $3, $4 ] : () } split /\n/, $shown;
 }
 sub archive_points
@@ -109,7 +114,7 @@ sub many
 	{
 		my ($begin, $end) = $transaction ? ('BEGIN;', 'ROLLBACK;') : ('', '');
 		my $script = token() . "$settings\n\\set ON_ERROR_STOP 0\n";
-		$script .= 'SELECT FROM ' . $arm->($_) . ";\n$begin\nSELECT gallery_revert();\n"
+		$script .= 'SELECT FROM ' . $arm->($_) . ";\n$begin\n$call\n"
 		  . "\\set code :SQLSTATE\n\\set text :LAST_ERROR_MESSAGE\n$end\n"
 		  . "SELECT concat_ws('|', $_, :'code', test.fingerprint(), test.session(), :'text');\n" foreach @batch;
 		my ($out, $err) = ('', '');
@@ -348,4 +353,28 @@ sub crash
 	with_preload(sub { $node->start });
 	is(state_of($node, 'photos') eq $reverted, 1, 'and is as reverted after an immediate stop');
 }
+# The way back: a sample of the boundaries of its steps, after a revert with an archive and a start of Gallery.
+{
+	is((revert($node, 'photos', before => 'SET gallery.revert_archive = on;'))[0], 0, 'reverted with an archive');
+	my ($out, $err) = ('', '');
+	my $again = start_again(Fixture->new(assets => 200));
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('photos') ], '<', \$again, '>', \$out, '2>', \$err)
+	  or die $err;
+	local $settings = q{SET gallery.return_token = 'i_know_what_i_do';};
+	local $call = 'SELECT gallery_return();';
+	local $result = 'run 1 is back: ';
+	$before = state_of($node, 'photos');
+	$fingerprint = $node->safe_psql('photos', 'SELECT test.fingerprint()');
+	my @back = grep { $_->[1] == 1 && $_->[3] =~ /^(ALTER TABLE|INSERT|UPDATE)/ } points_of();
+	cmp_ok(scalar @back, '>=', 60, @back . ' boundaries of steps of the way back');
+	@back = @back[ grep { $_ % 8 == 4 } 0 .. $#back ] if !$all;
+	for my $fault ([ error => '58030' ], [ cancel => '57014' ])
+	{
+		my ($action, $code) = @$fault;
+		my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, map { $_->[0] } @back);
+		push @wrong, map { "point $_->[0]: SQLSTATE $_->[1] $_->[2]" } grep { $_->[1] ne $code } @$hit;
+		is(join("\n", @wrong), '', "$action at " . @$hit . ' points of the way back: everything as before, the next try succeeds');
+	}
+}
+
 done_testing();

@@ -50,6 +50,8 @@ my @calls = (
 	[ plan => 'SELECT * FROM gallery_revert_plan();' ],
 	[ losses => 'SELECT * FROM gallery_revert_losses();' ],
 	[ archive => 'SELECT * FROM gallery_archive_list();' ],
+	[ 'return plan' => 'SELECT * FROM gallery_return_plan();' ],
+	[ return => q(SET LOCAL gallery.return_token = 'i_know_what_i_do'; SELECT gallery_return();) ],
 	[ 'revert with an archive' => 'SET LOCAL gallery.revert_archive = on; SELECT gallery_revert();' ],
 	[ script => 'SELECT gallery_revert_script();' ],
 	[ manifest => 'SELECT * FROM gallery_revert_manifest();' ],
@@ -59,9 +61,9 @@ my @calls = (
 	[ revert => 'SELECT gallery_revert();' ],
 	[ repair => 'SELECT immich_repair_migration_order();' ]);
 
-# All settings of the session but the two that the calls set themselves; one text a line.
+# All settings of the session but those that the calls set themselves; one text a line.
 my $settings = q(SELECT name || '=' || pg_catalog.translate(setting, E'\\n|', '  ') FROM pg_catalog.pg_settings
-  WHERE name NOT IN ('gallery.revert_token', 'gallery.revert_archive') ORDER BY name;);
+  WHERE name NOT IN ('gallery.revert_token', 'gallery.return_token', 'gallery.revert_archive') ORDER BY name;);
 
 my %base = (
 	'Immich' => [ '--generation', 'v4.57', '--product', 'immich' ],
