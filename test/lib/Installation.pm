@@ -49,7 +49,7 @@ sub dump_of
 }
 
 my $gallery_session;
-END { local $?; gallery_ends() }
+END { local $?; gallery_ends(); $reader->stop if $reader }
 # An installation that runs Gallery, its database as the fixture has it.
 sub installation
 {
