@@ -339,7 +339,8 @@ for my $setting (
 	next if $setting =~ /default_tablespace/;
 	attempt("SET $setting", "SET LOCAL $setting;", 'reverted', $immich);
 }
-attempt('statement_timeout', 'SET LOCAL statement_timeout = 20;', [ '57014', 'statement timeout.*^HINT:  Nothing has changed\..*SET statement_timeout = 0' ]);
+attempt('statement_timeout', 'SET LOCAL statement_timeout = 20;',
+	[ '57014', 'statement timeout.*^HINT:  Nothing has changed\..*SET statement_timeout = 0' ]);
 
 is(state_of($node, $_) eq $before{$_}, 1, "database $_ is as before") for qw(photos newer);
 unlike(slurp_file($node->logfile), qr/was terminated by signal|PANIC/, 'the server never crashed');
