@@ -170,7 +170,7 @@ my @some = $all ? @steps : @steps[ grep { $_ % 2 == 0 } 0 .. $#steps ];
 sub hit
 {
 	my ($action, $number, %option) = @_;
-	return revert($node, 'photos', before => "$settings SELECT test.fault('$action', $number);", %option);
+	return revert($node, 'photos', before => "$settings SELECT test.fault('$action', $number);", instead => $call, %option);
 }
 
 sub wait_for_server
@@ -306,29 +306,28 @@ sub crash
 	$node->safe_psql('postgres', 'DROP DATABASE big');
 }
 
-# The same with an archive, which is written before the locks: nothing of it is left, wherever its steps are hit.
+# Every kind of fault at these boundaries of steps, and failed allocations, SIGKILL and an immediate stop among them.
+sub faults_within
 {
-	my @archive = archive_points();
-	local $settings = 'SET gallery.revert_archive = on;';
-	cmp_ok(scalar @archive, '>=', 30, @archive . ' boundaries of steps of the archive');
+	my ($what, $allocations, @points) = @_;
 	for my $fault ([ error => '58030', 'injected fault' ], [ cancel => '57014', 'canceling statement due to user request' ])
 	{
 		my ($action, $code, $message) = @$fault;
-		my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, map { $_->[0] } @archive);
+		my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, map { $_->[0] } @points);
 		push @wrong, map { "point $_->[0]: SQLSTATE $_->[1] $_->[2]" } grep { $_->[1] ne $code || $_->[2] ne $message } @$hit;
-		is(join("\n", @wrong), '', "$action at " . @$hit . ' points of the archive: everything as before, the next try succeeds');
+		is(join("\n", @wrong), '', "$action at " . @$hit . " points of $what: everything as before, the next try succeeds");
 	}
 	my (undef, $counted) = revert($node, 'photos', before => "$settings \\o /dev/null\nSELECT test.allocations(-1);\nBEGIN;",
-		after => "ROLLBACK;\n\\o\nSELECT test.allocations(0);");
-	my $stride = int($counted / 60);
+		instead => $call, after => "ROLLBACK;\n\\o\nSELECT test.allocations(0);");
+	my $stride = int($counted / $allocations);
 	my ($hit, @wrong) = many(sub { "test.allocations($_[0])" }, 1, map { 1 + $_ * $stride } 0 .. int(($counted - 1) / $stride));
 	push @wrong, map { "allocation $_->[0]: SQLSTATE $_->[1] $_->[2]" }
 		grep { $_->[1] !~ /^(53200|22021|22023|00000)$/ && $_->[2] !~ $openssl } @$hit;
-	is(join("\n", @wrong), '', 'no memory at ' . @$hit . ' allocations with an archive: '
+	is(join("\n", @wrong), '', 'no memory at ' . @$hit . " allocations within $what: "
 		. 'a clean error, everything as before, the next try succeeds');
 
 	@wrong = ();
-	for my $number (map { $archive[$_][0] } grep { $_ % 12 == 6 } 0 .. $#archive)
+	for my $number (map { $points[$_][0] } grep { $_ % 12 == 6 } 0 .. $#points)
 	{
 		my $log = -s $node->logfile;
 		my ($status) = hit('kill', $number);
@@ -337,10 +336,19 @@ sub crash
 		push @wrong, "no server after $number" if !wait_for_server();
 		push @wrong, "state after $number" if !unchanged();
 	}
-	push @wrong, 'status of the stop' if crash($archive[ @archive / 2 ][0]) != 2;
+	push @wrong, 'status of the stop' if crash($points[ @points / 2 ][0]) != 2;
 	push @wrong, 'state after the stop' if !unchanged();
 	push @wrong, 'next try' if !succeeds();
-	is(join("\n", @wrong), '', 'SIGKILL and immediate stop within the archive: everything as before, the next try succeeds');
+	is(join("\n", @wrong), '', "SIGKILL and immediate stop within $what: everything as before, the next try succeeds");
+	return;
+}
+
+# The same with an archive, which is written before the locks: nothing of it is left, wherever its steps are hit.
+{
+	my @archive = archive_points();
+	local $settings = 'SET gallery.revert_archive = on;';
+	cmp_ok(scalar @archive, '>=', 30, @archive . ' boundaries of steps of the archive');
+	faults_within('the archive', 60, @archive);
 }
 
 # A committed revert stays, whatever happens then.
@@ -353,6 +361,7 @@ sub crash
 	with_preload(sub { $node->start });
 	is(state_of($node, 'photos') eq $reverted, 1, 'and is as reverted after an immediate stop');
 }
+
 # The way back: a sample of the boundaries of its steps, after a revert with an archive and a start of Gallery.
 {
 	is((revert($node, 'photos', before => 'SET gallery.revert_archive = on;'))[0], 0, 'reverted with an archive');
@@ -368,13 +377,7 @@ sub crash
 	my @back = grep { $_->[1] == 1 && $_->[3] =~ /^(ALTER TABLE|INSERT|UPDATE)/ } points_of();
 	cmp_ok(scalar @back, '>=', 60, @back . ' boundaries of steps of the way back');
 	@back = @back[ grep { $_ % 8 == 4 } 0 .. $#back ] if !$all;
-	for my $fault ([ error => '58030' ], [ cancel => '57014' ])
-	{
-		my ($action, $code) = @$fault;
-		my ($hit, @wrong) = many(sub { "test.fault('$action', $_[0])" }, 0, map { $_->[0] } @back);
-		push @wrong, map { "point $_->[0]: SQLSTATE $_->[1] $_->[2]" } grep { $_->[1] ne $code } @$hit;
-		is(join("\n", @wrong), '', "$action at " . @$hit . ' points of the way back: everything as before, the next try succeeds');
-	}
+	faults_within('the way back', 30, @back);
 }
 
 done_testing();
