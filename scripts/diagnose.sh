@@ -13,16 +13,23 @@ set -u
 usage()
 {
     cat <<'USAGE'
-usage: diagnose.sh [FILE...]
+usage: diagnose.sh [--kept] [FILE...]
 Reads the logs of an Immich stack (FILE, or standard input) and prints what went wrong and which command comes next.
 
   docker compose logs | gallery_revert/scripts/diagnose.sh
   gallery_revert/scripts/diagnose.sh saved.log
 
+With --kept it does not say how to preserve what is there: that was done.
+
 Exit status: 0 a known cause was found, 1 none was found, 2 the log could not be read.
 USAGE
 }
 
+kept=''
+if [ "${1:-}" = --kept ]; then
+    kept=1
+    shift
+fi
 for arg in "$@"; do
     case $arg in
         -h | --help) usage; exit 0 ;;
@@ -97,7 +104,7 @@ END {
 
 # A log that PowerShell saved is UTF-16: without its zero bytes it is text. Some awks end a line at them.
 # shellcheck disable=SC2016
-cat -- "$@" | tr -d '\000' | awk "$facts"'
+cat -- "$@" | tr -d '\000' | KEPT=$kept awk "$facts"'
 BEGIN {
     FS = "\n"
     # Where something is changed, a failure before it must stop it, also when all lines are pasted at once: they end in &&.
@@ -390,14 +397,16 @@ END {
     }
     if (cold) {
         print ""
-        print "Before anything else, as root: stop all, and copy the folder of the database as it is, better to another disk:"
+        print "Before anything else, as root: stop all, and copy the folder of the database as"
+        print "it is, better to another disk:"
         print "    docker compose stop &&"
         print "    data=$(sed -n \"s/^DB_DATA_LOCATION=//p\" .env | tr -d \"\\\"\047\\r\") && [ -d \"$data\" ] &&"
         print "    cp -a \"$data\" \"$data.copy-$(date +%Y%m%dT%H%M%S)\""
-    } else if (careful) {
+    } else if (careful && ENVIRON["KEPT"] == "") {
         print ""
-        print "Before you change the database, keep the log, remove the server\047s container (one that is only stopped comes back with"
-        print "the machine), and preserve what is there:"
+        print "Before you change the database, keep the log, remove the server\047s container"
+        print "(one that is only stopped comes back with the machine), and preserve what is"
+        print "there:"
         print "    docker compose logs --no-color >> immich.log &&"
         print "    docker compose rm -sf immich-server &&"
         print "    gallery_revert/scripts/preserve-state.sh --docker immich_postgres --install ."
@@ -411,16 +420,16 @@ END {
             print "   This follows from " consequence[i] "."
             continue
         }
-        wrap((sures[i] == "certain" ? "" : sures[i] == "likely" ? "Likely: " : "Perhaps: ") whys[i], 92, "   ")
+        wrap((sures[i] == "certain" ? "" : sures[i] == "likely" ? "Likely: " : "Perhaps: ") whys[i], 74, "   ")
         if (ids[i] == "missing-migration")
             for (k = 1; k <= missings; k++)
                 if (missing[k] ~ "^[0-9]+-.*(" gallery_words ")")
                     wrap("The name " missing[k] " looks like one of Noodle Gallery: " \
-                        "if Gallery ran here, see docs/switching-back.md.", 92, "   ")
+                        "if Gallery ran here, see docs/switching-back.md.", 74, "   ")
         if (over[i]) continue
         if (maybe_over[i])
             wrap("The server did start (line " started "). " \
-                "docker does not sort the lines of two services by time: is this line older than the start, it is over.", 92, "   ")
+                "docker does not sort the lines of two services by time: is this line older than the start, it is over.", 74, "   ")
         if (commands[i] == "") continue
         print "   next" (dangers[i] == "none" ? "" : " (after the copy above)") ":"
         count = split(fill(commands[i]), list, /\\n/)
@@ -451,6 +460,7 @@ END {
         exit 1
     }
     print ""
-    print "Your photos are files outside the database; none of these messages says that one was lost."
+    print "Your photos are files outside the database; none of these messages says that"
+    print "one was lost."
     print "More on each cause: docs/recovery.md"
 }'

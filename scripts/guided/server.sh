@@ -43,7 +43,7 @@ server_log()
 {
     compose logs --no-color >"$tmp/server.log" 2>&1
     say_log "$(tail -n 200 "$tmp/server.log")"
-    "$guided/../diagnose.sh" "$tmp/server.log" 2>&1 | sed 's/^/   /' | shown
+    "$guided/../diagnose.sh" --kept "$tmp/server.log" 2>&1 | sed 's/^/   /' | shown
 }
 start_all()
 {

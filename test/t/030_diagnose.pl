@@ -105,7 +105,7 @@ my %texts = (
 		qr/^    gallery_revert\/scripts\/preserve-state\.sh --docker immich_postgres.*next \(after the copy above\)/ms,
 		qr/needs the extension: docs\/recovery\.md, step 4/,
 		qr/docker compose logs --no-color >> immich\.log &&\n    docker compose rm -sf immich-server &&/ ],
-	'missing-migration-gallery' => [qr/1772240000000-CreateSharedSpaceTables looks like one of Noodle Gallery/],
+	'missing-migration-gallery' => [qr/1772240000000-CreateSharedSpaceTables\s+looks\s+like\s+one\s+of\s+Noodle\s+Gallery/],
 	'order-fault' => [qr/"SET gallery\.revert_token = 'i_accept_data_loss'" -c "SELECT immich_repair_migration_order\(\)"/],
 	'permission' => [qr/schemaname = 'public'/],
 	'missing-relation' => [qr/line 11:.*personGroupId/s],
@@ -129,8 +129,8 @@ my %texts = (
 	# The misleading answer of once: after damage nothing is "as it was before".
 	'bad-page' =>
 	  [ qr/\A(?!.*half an update is no update).*cp -a .*A page of the database.*The update failed.*\n   This follows from 1\./s ],
-	'no-checkpoint' => [ qr/Do not run pg_resetwal/, qr/docker compose stop &&.*1\. The database cannot replay/s ],
-	'shm' => [ qr/not the disk/, qr/shm_size: 128mb/ ],
+	'no-checkpoint' => [ qr/Do\s+not\s+run\s+pg_resetwal/, qr/docker compose stop &&.*1\. The database cannot replay/s ],
+	'shm' => [ qr/not\s+the\s+disk/, qr/shm_size: 128mb/ ],
 	'no-vector' => [ qr/14-vectorchord0\.4\.3-pgvectors0\.2\.0/, qr/preserve-state/ ],
 	'old-folder' => [qr/\A(?!.*preserve-state).*pg_control/s],
 	'unknown-error' => [ qr/The last errors in it:\n.*geodata.*\n.*a message that no table/,

@@ -86,8 +86,8 @@ foreach my $log (glob "$root/test/logs/*.log")
 	IPC::Run::run([ 'sh', "$root/scripts/diagnose.sh", $log ], '>', \$said, '2>&1');
 	my $name = $log =~ s{.*/}{}r;
 	# Without a terminal of its own this shell cannot be asked for a password.
-	check("$name, next", $_ =~ s/-it /-t /gr =~ s/^ +//mgr) foreach $said =~ /^   next:\n((?:     .*\n)+)/mg;
-	check("$name, before", $_ =~ s/^ +//mgr) foreach $said =~ /^Before you change the database.*:\n((?:    .*\n)+)/mg;
+	check("$name, next", $_ =~ s/-it /-t /gr =~ s/^ +//mgr) foreach $said =~ /^   next[^:\n]*:\n((?:     .*\n)+)/mg;
+	check("$name, before", $_ =~ s/^ +//mgr) foreach $said =~ /^Before you change the database[^:]*:\n((?:    .*\n)+)/mg;
 }
 
 # A copy of .env is never written over: two of the same day, with the same tag.
