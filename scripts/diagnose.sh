@@ -397,8 +397,8 @@ END {
     }
     if (cold) {
         print ""
-        print "Before anything else, as root: stop all, and copy the folder of the database as"
-        print "it is, better to another disk:"
+        print "Before anything else, as root: stop all, and copy the folder of the database"
+        print "as it is, better to another disk:"
         print "    docker compose stop &&"
         print "    data=$(sed -n \"s/^DB_DATA_LOCATION=//p\" .env | tr -d \"\\\"\047\\r\") && [ -d \"$data\" ] &&"
         print "    cp -a \"$data\" \"$data.copy-$(date +%Y%m%dT%H%M%S)\""

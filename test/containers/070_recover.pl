@@ -89,7 +89,7 @@ sub guided
 	my @command = ("$folder/gallery_revert/scripts/recover", @$options);
 	my ($status, $shown) = Window::asked($folder, \@command, { %ENV, HOME => $home }, 300, @answers);
 	is($status, $expected, "$name: exit status $expected") or diag($shown);
-	my @wide = grep { length > 80 && !m{^\s*(?:\S+|- \S+|docker .*|gallery_revert/.*|\S+ +\| .*)$} } split /\n/, $shown;
+	my @wide = grep { length > 80 && !m{^\s*(?:\S+|- \S+|docker .*|data=.*|gallery_revert/.*|\S+ +\| .*)$} } split /\n/, $shown;
 	is_deeply(\@wide, [], "$name: within 80 columns");
 	return $shown;
 }
