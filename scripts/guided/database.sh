@@ -47,7 +47,12 @@ wait_for_database()
     done
 }
 starting() { grep -qE 'starting up|shutting down|recovery' "$tmp/sql.log"; }
-absent() { grep -qE 'refused|No such file|not running|restarting' "$tmp/sql.log"; }
+# What psql and docker say where no server is; nothing at all where the container ends meanwhile.
+absent()
+{
+    [ ! -s "$tmp/sql.log" ] ||
+        grep -qE 'refused|No such file|not running|restarting|OCI runtime|stopped|closed the connection|reset by peer' "$tmp/sql.log"
+}
 
 reach_database()
 {
