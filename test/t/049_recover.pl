@@ -161,14 +161,18 @@ foreach my $at ('', 'before RENAME TO', 'after RENAME TO', 'before compose up')
 is($status, 0, 'restored, --undo') or diag($out);
 same(dump_of(), $place->{before}, 'restored, --undo: the database is as it was');
 
-# A ledger out of order is repaired, and nothing of the extension stays.
-$place = installation("UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z' WHERE name = '$names[40]';");
-($status, $out) = recover($place);
-is($status, 0, 'repaired') or diag($out);
-is(running($place), 'v2.7.5', 'repaired: it runs');
-is(sql('immich', q(SELECT string_agg(name, ' ' ORDER BY timestamp, name) = string_agg(name, ' ' ORDER BY name COLLATE "C")
-	FROM kysely_migrations)), 't', 'repaired: the ledger is in order');
-is(sql('immich', q(SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert')), '0', 'repaired: without the extension');
+# A ledger out of order is repaired, whenever that is killed, and nothing of the extension stays.
+foreach my $at ('', map { "$_ immich_repair_migration_order" } 'before', 'after')
+{
+	$place = installation("UPDATE kysely_migrations SET timestamp = '2025-01-01T00:00:00.000Z' WHERE name = '$names[40]';");
+	recover($place, kill => $at) if $at;
+	($status, $out) = recover($place);
+	is($status, 0, "repaired $at") or diag($out);
+	is(running($place), 'v2.7.5', "repaired $at: it runs");
+	is(sql('immich', q(SELECT string_agg(name, ' ' ORDER BY timestamp, name) = string_agg(name, ' ' ORDER BY name COLLATE "C")
+	  FROM kysely_migrations)), 't', "repaired $at: the ledger is in order");
+	is(sql('immich', q(SELECT count(*) FROM pg_extension WHERE extname = 'gallery_revert')), '0', "repaired $at: without the extension");
+}
 
 # What it does not do.
 $place = installation(state_of(86, '2.7.5', '3.0.3'));
