@@ -7,7 +7,15 @@ namespace gallery {
 
 namespace {
 
-/// The lines of a text; an empty one has none.
+/// The names of a list of attribute numbers, one a line; columns whose names have line breaks are nobody's.
+std::string names_of(const std::string &numbers, const std::string &relation) {
+  return "(SELECT string_agg(a.attname::text, chr(10) ORDER BY x.place) FROM unnest(" + numbers +
+         ") WITH ORDINALITY x(number, place) JOIN pg_attribute a ON a.attnum = x.number AND a.attrelid = " + relation +
+         ")";
+}
+
+} // namespace
+
 std::vector<std::string> lines_of(const backend::Field &field) {
   std::vector<std::string> lines;
   auto const &text = field.value_or("");
@@ -18,15 +26,6 @@ std::vector<std::string> lines_of(const backend::Field &field) {
   }
   return lines;
 }
-
-/// The names of a list of attribute numbers, one a line; columns whose names have line breaks are nobody's.
-std::string names_of(const std::string &numbers, const std::string &relation) {
-  return "(SELECT string_agg(a.attname::text, chr(10) ORDER BY x.place) FROM unnest(" + numbers +
-         ") WITH ORDINALITY x(number, place) JOIN pg_attribute a ON a.attnum = x.number AND a.attrelid = " + relation +
-         ")";
-}
-
-} // namespace
 
 std::string ShapeColumn::is_initial(const std::string &row) const {
   auto const value = row + '.' + backend::identifier(name);

@@ -8,6 +8,9 @@
 
 namespace gallery {
 
+/// The lines of a text that the catalog or a row gave; an empty one has none.
+std::vector<std::string> lines_of(const backend::Field &field);
+
 struct ShapeColumn {
   std::string name;
   std::string type;    // as SQL writes it

@@ -26,17 +26,6 @@ bool is_known(const Survey &survey, const Evidence &found, const std::string &ta
           }));
 }
 
-std::vector<std::string> lines_of(const backend::Field &field) {
-  std::vector<std::string> lines;
-  auto const &text = field.value_or("");
-  for (std::size_t start = 0; start < text.size();) {
-    auto const end = std::min(text.find('\n', start), text.size());
-    lines.push_back(text.substr(start, end - start));
-    start = end + 1;
-  }
-  return lines;
-}
-
 } // namespace
 
 const ArchivedTable *ReturnedTables::find(std::string_view name) const {
