@@ -307,7 +307,7 @@ pg pg_restore --list <"$partial/immich.dump" >"$partial/contents.txt" 2>"$tmp/li
     { show_log "$tmp/list.log"; fail "the dump cannot be read"; }
 grep -q ' TABLE DATA .* kysely_migrations \| TABLE DATA .* migrations ' "$partial/contents.txt" ||
     fail "the dump does not hold the ledger of migrations"
-start pg pg_restore --file=- <"$partial/immich.dump" >/dev/null 2>"$tmp/list.log"
+start pg pg_restore --file=/dev/null <"$partial/immich.dump" 2>"$tmp/list.log"
 await || { show_log "$tmp/list.log"; fail "the dump cannot be read to its end"; }
 
 # Step 5: the proof. Immich's functions expect their schema on the search path, which pg_restore empties. Nobody else may

@@ -10,7 +10,12 @@ run_undo()
 {
     local copy='' kept was
     stage=undo
-    [ -n "$(recall changed)" ] || { say "There is nothing to undo: nothing of yours was changed."; finish "nothing to undo"; }
+    if [ -z "$(recall changed)" ]; then
+        # Who wanted it back is asked again before anything is changed.
+        remember confirmed ''
+        say "There is nothing to undo: nothing of yours was changed."
+        finish "nothing to undo"
+    fi
     file_plan=$([ ! -r "$folder/files/plan" ] || cat "$folder/files/plan")
     was=$(product)
     [ -n "$was" ] || { last_words "$tmp/sql.log"; fail "the database \"$db_name\" cannot be read"; }

@@ -230,6 +230,15 @@ is_deeply(\@unkilled, [], 'killed at each place') or diag(@said);
 is($status, 0, 'killed everywhere, it comes to its end') or diag($out, log_of($place));
 switched($place, 'killed everywhere');
 
+# Killed after both answers, and before anything was changed.
+$place = installation();
+switch_back($place, kill => 'before pull -q');
+ok(-e "$place->{state}/killed", 'killed before the first change');
+($status, $out) = switch_back($place, arguments => ['--undo'], answers => '');
+like($out, qr/There is nothing to undo/, '... --undo has nothing to do');
+($status, $out) = switch_back($place, answers => "no\n");
+is($status, 3, '... and the next call asks again') or diag($out);
+
 # Killed as soon as a stage shows itself, and taken back from there.
 foreach my $stage ('switch files', 'stop', 'last copy', 'revert', 'compare', 'queue', 'start', 'what remains')
 {
