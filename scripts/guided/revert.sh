@@ -170,8 +170,8 @@ share links, accounts and keys."
     result_of plan "$(plan_digest)"
 }
 
-# So many MB of database in a second, as bench/downtime printed it on a busy machine of two cores (bench/results), rounded down.
-readonly dump_speed=15 trial_speed=4
+# So many MB of database in a second: half of what bench/downtime printed (bench/results), for slower disks.
+readonly dump_speed=30 trial_speed=12
 show_time()
 {
     local dump seconds
