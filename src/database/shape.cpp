@@ -57,7 +57,9 @@ std::map<std::string, Shape> read_shapes(const backend::Spi &spi, Oid schema, co
                  ", " + names_of("k.confkey", "k.confrelid") +
                  ", CASE WHEN k.contype = 'c' THEN pg_get_expr(k.conbin, k.conrelid) END FROM pg_constraint k JOIN"
                  " pg_class c ON c.oid = k.conrelid LEFT JOIN pg_class p ON p.oid = k.confrelid WHERE k.contype IN"
-                 " ('p', 'f', 'c') AND" +
+                 " ('p', 'f', 'c') AND (k.contype <> 'f' OR p.relnamespace = c.relnamespace) AND"
+                 // A check of the whole row can only be asked by the table itself.
+                 " (k.contype <> 'c' OR k.conkey IS NULL OR 0 <> ALL (k.conkey)) AND" +
                  wanted + " ORDER BY 1, k.conname")) {
     auto &shape = shapes[row[0].value_or("")];
     if (row[1] == "p")
@@ -72,13 +74,18 @@ std::map<std::string, Shape> read_shapes(const backend::Spi &spi, Oid schema, co
                  " ORDER BY n) FROM generate_series(1, x.indnkeyatts) n), pg_get_expr(x.indpred, x.indrelid), (SELECT"
                  " string_agg(a.attname::text, chr(10)) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0"
                  " AND (a.attnum = ANY (x.indkey) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid ="
-                 " 'pg_class'::regclass AND d.objid = i.oid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum)))"
+                 " 'pg_class'::regclass AND d.objid = i.oid AND d.refobjid = c.oid AND d.refobjsubid = a.attnum))),"
+                 // A column of PostgreSQL 15.
+                 " to_jsonb(x.*) ->> 'indnullsnotdistinct'"
                  " FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid"
                  " WHERE x.indisunique AND NOT x.indisprimary AND x.indisvalid AND" +
                  wanted + " ORDER BY 1, 2")) {
     auto const columns = lines_of(row[4]);
-    shapes[row[0].value_or("")].unique.push_back(
-        {row[1].value_or(""), lines_of(row[2]), row[3].value_or(""), {columns.begin(), columns.end()}});
+    shapes[row[0].value_or("")].unique.push_back({row[1].value_or(""),
+                                                  lines_of(row[2]),
+                                                  row[3].value_or(""),
+                                                  {columns.begin(), columns.end()},
+                                                  row[5] == "true"});
   }
   for (const auto &row : spi.query("SELECT c.relname, g.tgname FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid"
                                    " WHERE NOT g.tgisinternal AND g.tgenabled = 'O' AND" +

@@ -23,7 +23,7 @@ struct ShapeColumn {
   [[nodiscard]] std::string is_initial(const std::string &row) const;
 };
 
-/// A foreign key of the table.
+/// A foreign key of the table to another of the same schema.
 struct ShapeKey {
   std::vector<std::string> columns;
   std::string parent;
@@ -37,6 +37,7 @@ struct ShapeIndex {
   std::vector<std::string> expressions;
   std::string predicate;
   std::set<std::string> columns; // that are named in either
+  bool nulls_equal = false;      // are two empty values the same to it?
 };
 
 struct Shape {

@@ -50,9 +50,9 @@ private:
   }
 
   void add(const std::string &from, const std::string &same, const std::string &why) {
-    queries_.push_back("SELECT coalesce(q.archived_key, q.archived) AS key, " + why + " AS reason, " +
-                       std::to_string(queries_.size()) + " AS place FROM " + from + " LEFT JOIN " +
-                       archive_.db.t(table_.name) + " t ON " + same);
+    queries_.push_back("SELECT coalesce(q." + std::string(archived_key) + ", q." + archived_content + ") AS key, " +
+                       why + " AS reason, " + std::to_string(queries_.size()) + " AS place FROM " + from +
+                       " LEFT JOIN " + archive_.db.t(table_.name) + " t ON " + same);
   }
 
   void list_columns() {
@@ -64,7 +64,7 @@ private:
     for (const auto &name : table_.columns_content) {
       const auto *column = table_.shape->find(name);
       if (column == nullptr) {
-        reasons += " WHEN q.archived ->> " + literal(name) + "::text IS NOT NULL THEN " +
+        reasons += " WHEN q." + std::string(archived_content) + " ->> " + literal(name) + "::text IS NOT NULL THEN " +
                    literal("there is no column \"" + name + "\" now");
         continue;
       }
@@ -131,9 +131,6 @@ std::vector<Step> list_steps(const Returning &archive, const ReturnedTables &tab
     step.change = Change::insert;
     step.matching = "FROM (" + query + ") x";
     step.row = "x";
-    // Where rows are in the archive differs from copy to copy.
-    if (!table.unfit.empty())
-      step.essence = "what is not back of " + table.name;
     steps.push_back(std::move(step));
   }
   return steps;

@@ -23,6 +23,11 @@ std::string join(const std::vector<std::string> &parts, const char *separator) {
   return result;
 }
 
+/// What tells a row of the archive from all others.
+std::string id_of(const std::string &row) {
+  return "coalesce(" + row + '.' + archived_key + ", " + row + '.' + archived_content + ")";
+}
+
 /// Two values of one type: what is no uuid is compared as text.
 std::string equal(const std::string &left, const std::string &right, bool uuid) {
   return uuid ? left + " = " + right : left + "::text = " + right + "::text";
@@ -41,9 +46,18 @@ bool ReturnedRows::has_old_key() const {
   });
 }
 
+std::string ReturnedRows::same_row() const {
+  return same(!is_written(table_.shape->primary) && has_old_key() ? table_.key : table_.shape->primary);
+}
+
+bool ReturnedRows::is_written(const std::vector<std::string> &columns) const {
+  return std::all_of(columns.begin(), columns.end(),
+                     [&](const std::string &column) { return contains(table_.content, column); });
+}
+
 std::string ReturnedRows::same(const std::vector<std::string> &columns) const {
   if (columns.empty())
-    return "pg_catalog.to_jsonb(t.*) = q.archived";
+    return "pg_catalog.to_jsonb(t.*) = q." + std::string(archived_content);
   std::vector<std::string> parts;
   for (const auto &column : columns)
     parts.push_back(equal("t." + identifier(column), "q." + identifier(column), is_uuid(*table_.shape, column)));
@@ -57,12 +71,16 @@ const ShapeKey *ReturnedRows::key_of(const std::string &column) const {
   return nullptr;
 }
 
-std::string ReturnedRows::exists(const ShapeKey &key, const std::string &row) const {
+std::string ReturnedRows::refers(const ShapeKey &key, const std::string &parent, const std::string &row) const {
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < key.columns.size(); ++i)
-    parts.push_back(equal("x." + identifier(key.parent_columns.at(i)), row + '.' + identifier(key.columns[i]),
+    parts.push_back(equal(parent + '.' + identifier(key.parent_columns.at(i)), row + '.' + identifier(key.columns[i]),
                           is_uuid(*table_.shape, key.columns[i])));
-  return "EXISTS (SELECT FROM " + archive_.db.t(key.parent) + " x WHERE " + join(parts, " AND ") + ")";
+  return join(parts, " AND ");
+}
+
+std::string ReturnedRows::exists(const ShapeKey &key, const std::string &row) const {
+  return "EXISTS (SELECT FROM " + archive_.db.t(key.parent) + " x WHERE " + refers(key, "x", row) + ")";
 }
 
 std::string ReturnedRows::refers_to_nothing(const ShapeKey &key) {
@@ -74,15 +92,19 @@ std::string ReturnedRows::rows(const std::string &changes, bool empties, bool ch
   for (const auto &column : table_.shape->columns) {
     auto const name = identifier(column.name);
     const auto *key = empties ? key_of(column.name) : nullptr;
-    columns += ", " + (key != nullptr && key->empties
-                           ? "CASE WHEN " + exists(*key, "p") + " THEN p." + name + " END AS " + name
-                           : "p." + name);
+    columns += ", ";
+    if (key != nullptr && key->empties)
+      columns += "CASE WHEN " + exists(*key, "p") + " THEN p." + name + " END AS " + name;
+    else if (column.required && column.type == "jsonb") // what is empty there was a JSON null
+      columns += "coalesce(p." + name + ", r.content -> " + literal(column.name) + "::text) AS " + name;
+    else
+      columns += "p." + name;
   }
   auto const from = archive_.archived(table_.name) + " AND d.change IN (" + changes + ")" +
                     (table_.unfit.empty() ? std::string()
                                           : " AND d.ctid <> ALL (" + backend::array_literal(table_.unfit) + "::tid[])");
   // The same row may have been written down for several steps; one that went as a whole comes back as a whole.
-  return "(SELECT r.key AS archived_key, r.content AS archived" + columns +
+  return "(SELECT r.key AS " + std::string(archived_key) + ", r.content AS " + archived_content + columns +
          " FROM (SELECT DISTINCT ON (coalesce(d.key, d.content)) d.key, d.content " + from + ") r CROSS JOIN LATERAL" +
          " pg_catalog.jsonb_populate_record(NULL::" + archive_.db.t(table_.name) +
          ", r.content || coalesce(r.key, '{}'::jsonb)) p" +
@@ -100,11 +122,54 @@ std::vector<std::string> ReturnedRows::writable() const {
   return names;
 }
 
-std::optional<std::pair<std::string, std::string>> ReturnedRows::parent_column() const {
-  for (const auto &key : table_.shape->keys)
-    if (key.parent == table_.name && !key.empties && key.columns.size() == 1)
-      return std::pair(key.columns.front(), key.parent_columns.front());
-  return std::nullopt;
+bool ReturnedRows::is_to_itself(const ShapeKey &key) const {
+  return key.parent == table_.name && is_written(key.columns) && !(key.empties && key.columns.size() == 1);
+}
+
+std::string ReturnedRows::without_twins(std::string base) const {
+  auto indexes = table_.shape->unique;
+  if (const auto &primary = table_.shape->primary; is_written(primary) && primary != table_.key) {
+    indexes.emplace_back();
+    for (const auto &column : primary)
+      indexes.back().expressions.push_back(identifier(column));
+  }
+  int number = 0;
+  for (const auto &index : indexes) {
+    auto const place = identifier("gallery_archive.place" + std::to_string(++number));
+    auto const looks = index.predicate.empty() ? std::string("true") : "(" + index.predicate + ") IS TRUE";
+    std::string keys = looks;
+    std::string counts = looks;
+    for (const auto &expression : index.expressions) {
+      keys += ", (" + expression + ")::text";
+      counts += index.nulls_equal ? "" : " AND (" + expression + ") IS NOT NULL";
+    }
+    base = "FROM (SELECT q.*, pg_catalog.row_number() OVER (PARTITION BY " + keys + " ORDER BY " + id_of("q") +
+           ") AS " + place + ' ' + base + ") q WHERE (q." + place + " = 1::bigint OR NOT (" + counts + "))";
+  }
+  return base;
+}
+
+std::string ReturnedRows::with_parents(const std::string &base) const {
+  std::string alone;
+  std::string child;
+  for (const auto &key : table_.shape->keys) {
+    if (!is_to_itself(key))
+      continue;
+    std::string given;
+    for (const auto &column : key.columns)
+      given += "b." + identifier(column) + " IS NOT NULL AND ";
+    alone += (alone.empty() ? "(" : " OR (") + given + "NOT " + exists(key, "b") +
+             " AND NOT EXISTS (SELECT FROM base x WHERE " + refers(key, "x", "b") + "))";
+    child += (child.empty() ? "(" : " OR (") + refers(key, "p", "b") + ")";
+  }
+  if (alone.empty())
+    return base;
+  // From those whose parents are nowhere on to all that belong to them; rows may belong to each other, or to
+  // themselves.
+  return "FROM (WITH RECURSIVE base AS (SELECT q.* " + base + "), lost AS (SELECT " + id_of("b") +
+         " AS id FROM base b WHERE " + alone + " UNION SELECT " + id_of("b") + " FROM lost l JOIN base p ON " +
+         id_of("p") + " = l.id JOIN base b ON " + child +
+         ") SELECT b.* FROM base b WHERE NOT EXISTS (SELECT FROM lost l WHERE l.id = " + id_of("b") + ")) q";
 }
 
 std::string ReturnedRows::conflict(const ShapeIndex &index, const std::string &row, const std::string &others) const {
@@ -116,7 +181,7 @@ std::string ReturnedRows::conflict(const ShapeIndex &index, const std::string &r
       return column.type == "uuid" && identifier(column.name) == index.expressions[i];
     });
     keys += (i == 0 ? "" : ", ") + ("(" + index.expressions[i] + (uuid ? ") AS " : ")::text AS ") + name);
-    same += (i == 0 ? "" : " AND ") + ("o." + name + " = n." + name);
+    same += (i == 0 ? "" : " AND ") + ("o." + name + (index.nulls_equal ? " IS NOT DISTINCT FROM n." : " = n.") + name);
   }
   auto const where = index.predicate.empty() ? std::string() : " WHERE " + index.predicate;
   return "EXISTS (SELECT FROM (SELECT " + keys + " FROM " + others + " y" + where + ") o, (SELECT " + keys +
@@ -128,7 +193,8 @@ std::vector<Fit> ReturnedRows::fits() const {
   const auto &shape = *table_.shape;
   for (const auto &name : table_.content)
     if (shape.find(name) == nullptr)
-      all.push_back({"coalesce(q.archived -> " + literal(name) + "::text, 'null'::jsonb) = 'null'::jsonb",
+      all.push_back({"coalesce(q." + std::string(archived_content) + " -> " + literal(name) +
+                         "::text, 'null'::jsonb) = 'null'::jsonb",
                      "there is no column \"" + name + "\" now"});
   for (const auto &column : shape.columns)
     if (column.required && !column.generated) {
@@ -142,16 +208,12 @@ std::vector<Fit> ReturnedRows::fits() const {
     if (rule.table == table_.name)
       all.push_back({"NOT " + rule.condition(archive_), std::string(rule.reason)});
   for (const auto &key : shape.keys) {
-    bool const written = std::all_of(key.columns.begin(), key.columns.end(),
-                                     [&](const std::string &column) { return contains(table_.content, column); });
-    if (!written || (key.empties && key.columns.size() == 1))
+    if (!is_written(key.columns) || (key.empties && key.columns.size() == 1))
       continue;
     std::string empty;
     for (const auto &column : key.columns)
       empty += "q." + identifier(column) + " IS NULL OR ";
-    auto const parent = parent_column();
-    all.push_back({"(" + empty + exists(key, "q") + ")", refers_to_nothing(key),
-                   parent && key.parent == table_.name && key.columns.front() == parent->first});
+    all.push_back({"(" + empty + exists(key, "q") + ")", refers_to_nothing(key), is_to_itself(key)});
   }
   for (const auto &check : shape.checks)
     all.push_back({"(SELECT (" + check + ") FROM (SELECT q.*) y) IS NOT FALSE", "the table's checks refuse it now"});
@@ -172,7 +234,7 @@ std::string ReturnedRows::why_not() const {
       continue;
     auto const name = identifier(column.name);
     if (const auto *key = key_of(column.name); key != nullptr && key->empties)
-      without += " WHEN t." + name + " IS NULL AND q.archived ->> " + literal(column.name) +
+      without += " WHEN t." + name + " IS NULL AND q." + archived_content + " ->> " + literal(column.name) +
                  "::text IS NOT NULL THEN " + literal("it is back, but " + refers_to_nothing(*key));
     there += (there.empty() ? "" : " OR ") + ("t." + name + "::text IS DISTINCT FROM q." + name + "::text");
   }

@@ -5,19 +5,23 @@
 
 namespace gallery {
 
+/// What the queries below call the row of the archive, beside the table's own columns.
+inline constexpr const char *archived_key = "\"gallery_archive.key\"";
+inline constexpr const char *archived_content = "\"gallery_archive.content\"";
+
 /// A condition that a row has to meet, and what is said of one that does not.
 struct Fit {
   std::string condition;
   std::string reason;
-  bool of_parent = false; // asks for the row of the same table that the row belongs to
+  bool of_parent = false; // asks for a row of the same table
 };
 
 class ReturnedRows {
 public:
   ReturnedRows(const Returning &archive, const ArchivedTable &table) : archive_(archive), table_(table) {}
 
-  /// The rows that went, as q: with the table's columns, and archived_key and archived. Columns are empty where they
-  /// would be emptied with what they refer to.
+  /// The rows that went, as q: with the table's columns, and archived_key and archived_content. Columns are empty where
+  /// they would be emptied with what they refer to.
   [[nodiscard]] std::string whole() const { return rows("'table', 'delete'", true, false); }
   /// Those that went or were overwritten, as they were.
   [[nodiscard]] std::string as_they_were() const { return rows("'table', 'delete', 'update'", false, false); }
@@ -25,8 +29,9 @@ public:
   [[nodiscard]] std::string updates() const { return rows("'update'", false, true); }
   [[nodiscard]] std::string columns() const { return rows("'column'", false, true); }
 
-  /// Is row t the row q? By the key that the table has now, or that it had then.
-  [[nodiscard]] std::string same_row() const { return same(table_.shape->primary); }
+  /// Is row t the row q? By the key that the table has now, or that it had then; by the latter where the row has not
+  /// all columns of the former.
+  [[nodiscard]] std::string same_row() const;
   [[nodiscard]] std::string same_row_by_old_key() const { return same(table_.key); }
   /// Can rows be told by the key that the table had?
   [[nodiscard]] bool has_old_key() const;
@@ -35,8 +40,11 @@ public:
   [[nodiscard]] std::vector<std::string> writable() const;
   /// All that a whole row q must meet, in the order in which the reasons are told.
   [[nodiscard]] std::vector<Fit> fits() const;
-  /// The column by which rows refer to others of the same table and go with them, and what it refers to.
-  [[nodiscard]] std::optional<std::pair<std::string, std::string>> parent_column() const;
+  /// Of the rows `base`, FROM ... WHERE ..., those that go beside each other: of two with a value that the table lets
+  /// be only once now, the first by key. FROM ..., as q.
+  [[nodiscard]] std::string without_twins(std::string base) const;
+  /// Of the rows `base`, those that belong to rows of the same table that are there or come with them: FROM ..., as q.
+  [[nodiscard]] std::string with_parents(const std::string &base) const;
   /// Why a whole row q is not there as row t as it was, as SQL; NULL where it is.
   [[nodiscard]] std::string why_not() const;
 
@@ -56,6 +64,9 @@ public:
 private:
   [[nodiscard]] std::string rows(const std::string &changes, bool empties, bool changed_only) const;
   [[nodiscard]] std::string same(const std::vector<std::string> &columns) const;
+  [[nodiscard]] bool is_written(const std::vector<std::string> &columns) const;
+  [[nodiscard]] bool is_to_itself(const ShapeKey &key) const;
+  [[nodiscard]] std::string refers(const ShapeKey &key, const std::string &parent, const std::string &row) const;
   [[nodiscard]] std::string conflict(const ShapeIndex &index, const std::string &row, const std::string &others) const;
 
   const Returning &archive_;

@@ -52,7 +52,8 @@ ReturnedTables::ReturnedTables(const Returning &archive, const Evidence &found) 
     if (is_known(survey, found, table.name))
       names.insert(table.name);
     else
-      table.missing = "Gallery has no table \"" + table.name + "\" now";
+      table.missing = survey.has_table(table.name) ? "table \"" + table.name + "\" is not as Gallery makes it"
+                                                   : "Gallery has no table \"" + table.name + "\" now";
     tables_.push_back(std::move(table));
   }
   shapes_ = read_shapes(spi, survey.ledger.schema_oid, names);
@@ -67,7 +68,7 @@ ReturnedTables::ReturnedTables(const Returning &archive, const Evidence &found) 
     }
     if (!table.missing.empty())
       continue;
-    table.shape = &shapes_.at(table.name);
+    table.shape = &shapes_[table.name];
     find_unfit(table);
   }
 }

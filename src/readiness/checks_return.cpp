@@ -15,6 +15,19 @@ std::string release_of(const backend::Spi &spi, int run) {
   return release.empty() ? "the Gallery that was there" : "Gallery " + release;
 }
 
+/// Rows of the archive that no step writes. They tell nothing, and would be in the way of the others.
+constexpr const char *is_strange =
+    "table_name IS NULL OR change IS NULL OR change NOT IN ('table', 'column', 'delete', 'update') OR "
+    "jsonb_typeof(content) IS DISTINCT FROM 'object' OR jsonb_typeof(key) <> 'object'";
+
+std::string strange_rows_of(const backend::Spi &spi, int run) {
+  return spi
+      .query("SELECT count(*) FROM " + std::string(archived_rows) + " WHERE run = " + std::to_string(run) + " AND (" +
+             is_strange + ")")
+      .at(0)[0]
+      .value_or("0");
+}
+
 /// Immich's migrations ran once in each installation, at a time of its own. How many of those that both ledgers have
 /// ran at the same time, and how many at another?
 std::pair<std::int64_t, std::int64_t> same_migrations(const backend::Spi &spi, const Survey &survey, int run) {
@@ -67,6 +80,13 @@ Finding check_return(const backend::Spi &spi, const Survey &survey, const Identi
                        std::to_string(other) + " at another.",
                    "Its rows belong to other photos and users. Connect to the database that was reverted, or restore a "
                    "backup of that.");
+  if (auto const strange_rows = strange_rows_of(spi, run); strange_rows != "0")
+    return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                   "schema " + schema + " has rows that gallery_revert() did not write",
+                   "Of run " + std::to_string(run) + ", " + strange_rows +
+                       " have no table, no such change, or no row as jsonb.",
+                   "Look at them, and delete what you have added: SELECT * FROM gallery_archive.rows WHERE " +
+                       std::string(is_strange) + ';');
   if (!identity.is_gallery)
     return blocked(name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                    "this is an Immich database: it has no tables of Gallery's to put rows into", "",

@@ -10,8 +10,9 @@ use Fixture;
 use Fixture::Ddl;
 use Fixture::Functions;
 use Fixture::Ledger;
+use GalleryTest;
 
-our @EXPORT_OK = qw(start_again);
+our @EXPORT_OK = qw(gallery_again give_back start_again);
 
 # The facts of one catalog that another has not, as a catalog.
 sub beyond
@@ -50,6 +51,28 @@ sub start_again
 	  grep { $_->{fork} } @{ $fixture->{ledger} };
 	$sql .= "INSERT INTO $ledger (name, timestamp) VALUES " . join(', ', @rows) . ";\n" if @rows;
 	return "${sql}COMMIT;\n";
+}
+
+# A database from a fixture (options of Fixture->new, 200 assets) that was reverted with an archive, and on which Gallery was
+# started again.
+sub gallery_again
+{
+	my ($node, $database, %options) = @_;
+	my $fixture = Fixture->new(assets => 200, %options);
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	script($node, $database, $fixture->sql('gallery') . 'CREATE EXTENSION gallery_revert;');
+	my ($status, undef, $err) = revert($node, $database, before => 'SET gallery.revert_archive = on;');
+	die "not reverted: $err" if $status;
+	script($node, $database, start_again($fixture));
+	return;
+}
+
+# gallery_return(), as revert() of GalleryTest.
+sub give_back
+{
+	my ($node, $database, %option) = @_;
+	return revert($node, $database, before => q{SET gallery.return_token = 'i_know_what_i_do';},
+		instead => 'SELECT gallery_return();', %option);
 }
 
 1;

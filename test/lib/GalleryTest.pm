@@ -13,7 +13,7 @@ use IPC::Run       ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(root new_node major_of gallery state_of revert start_session token);
+our @EXPORT = qw(root new_node major_of gallery script state_of revert start_session token);
 
 my %templates;
 
@@ -50,14 +50,23 @@ sub gallery
 	{
 		my $template = 'template_' . (1 + keys %templates);
 		$node->safe_psql('postgres', "CREATE DATABASE $template");
-		my ($sql, $out, $err) = ('', '', '');
+		my ($sql, $err) = ('', '');
 		IPC::Run::run([ root() . '/test/fixtures/fixture', '--assets', 200, @options ], '>', \$sql, '2>', \$err) or die "fixture: $err";
-		IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($template) ], '<', \$sql, '>', \$out, '2>', \$err)
-		  or die "fixture: $err";
+		script($node, $template, $sql);
 		$node->safe_psql($template, 'CREATE EXTENSION gallery_revert; VACUUM ANALYZE;');
 		$templates{$key} = $template;
 	}
 	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE $templates{$key}");
+	return;
+}
+
+# Runs a script of psql up to its end.
+sub script
+{
+	my ($node, $database, $sql) = @_;
+	my ($out, $err) = ('', '');
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) ], '<', \$sql, '>', \$out, '2>', \$err)
+	  or die "psql: $err";
 	return;
 }
 

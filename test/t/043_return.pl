@@ -4,11 +4,10 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Again qw(start_again);
+use Again qw(give_back start_again);
 use Fixture;
 use Fixture::Facts;
 use GalleryTest;
-use IPC::Run ();
 use PostgreSQL::Test::Utils;
 use RandomGallery qw(describe make_case);
 use Test::More;
@@ -21,24 +20,8 @@ my $seen = root() . '/test/lib/seen.sql';
 sub query { my ($database, $sql) = @_; return $node->safe_psql($database, $sql) }
 sub drop { my ($database) = @_; $node->safe_psql('postgres', "DROP DATABASE IF EXISTS $database"); return }
 
-# Runs a script of psql.
-sub script
-{
-	my ($database, $sql) = @_;
-	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($database) ], '<', \$sql, '>', \$out, '2>', \$err)
-	  or die "psql: $err";
-	return;
-}
 sub literal { my ($text) = @_; $text =~ s/'/''/g; return "'$text'" }
 sub look { my ($database, $moment, $schema) = @_; query($database, "SELECT seen.look('$moment', " . literal($schema) . ')'); return }
-
-# The function, with all that it says.
-sub give_back
-{
-	my ($database, %option) = @_;
-	return revert($node, $database, before => $token, instead => 'SELECT gallery_return();', %option);
-}
 
 # A reverted database on which Gallery has been started again. $between: what its user did meanwhile.
 sub started_again
@@ -46,7 +29,7 @@ sub started_again
 	my ($database, $fixture, $settings) = @_;
 	drop($database);
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	script($database, $fixture->sql('gallery') . "\\i $seen\nCREATE SCHEMA tools; CREATE EXTENSION gallery_revert SCHEMA tools;");
+	script($node, $database, $fixture->sql('gallery') . "\\i $seen\nCREATE SCHEMA tools; CREATE EXTENSION gallery_revert SCHEMA tools;");
 	query('postgres', "ALTER DATABASE $database SET search_path = public, tools");
 	look($database, 'before', $fixture->{schema});
 	my ($status, undef, $err) = revert($node, $database, before => $on . $settings);
@@ -145,10 +128,10 @@ sub try_case
 		$node->safe_psql('postgres', 'CREATE DATABASE again TEMPLATE reverted');
 		query('postgres', 'ALTER DATABASE again SET search_path = public, tools');
 		my @between = $changed ? ($in_immich, $in_gallery) : ('', '');
-		eval { script('again', $between[0] . start_again($other) . $between[1]); 1 } or return fail("$name: $@");
+		eval { script($node, 'again', $between[0] . start_again($other) . $between[1]); 1 } or return fail("$name: $@");
 		look('again', 'again', $schema);
 		my $what = $changed ? "$name, with changes" : $name;
-		my ($status, $out, $err) = give_back('again');
+		my ($status, $out, $err) = give_back($node, 'again');
 		is($status, 0, "$what: put back") or do { diag($err); next };
 		look('again', 'after', $schema);
 		my $listed = query('again', q{SELECT count(*) FROM gallery_archive.facts WHERE kind = 'not returned'});
@@ -176,7 +159,7 @@ sub refused
 	copy($from);
 	query('copy', $sql) if $sql;
 	my $before = state_of($node, 'copy');
-	my ($status, undef, $err) = give_back('copy', %option);
+	my ($status, undef, $err) = give_back($node, 'copy', %option);
 	is($status, 3, "$name: refused");
 	like($err, $error, "$name: with words");
 	is(state_of($node, 'copy'), $before, "$name: nothing has changed");
@@ -187,7 +170,7 @@ my $whole = Fixture->new(generation => 'v5.9', assets => 200);
 query('postgres', 'CREATE ROLE mallory LOGIN');
 started_again('immich', $whole, '');
 copy('immich');
-script('copy', start_again($whole));
+script($node, 'copy', start_again($whole));
 $node->safe_psql('postgres', 'CREATE DATABASE ready TEMPLATE copy');
 
 refused('no token', 'ready', '',
@@ -232,8 +215,8 @@ SQL
 		'SELECT pg_sleep(4)');
 	$node->poll_query_until('copy', q{SELECT count(*) > 0 FROM pg_stat_activity
 		WHERE application_name = 'server' AND query LIKE '%pg_sleep%'}) or die;
-	like((give_back('copy'))[2], qr/^ERROR:  55006: 1 other client is connected to this database$/m, 'another session: refused');
-	like((give_back('copy', before => "$token SET gallery.revert_ignore_sessions = on; SET gallery.revert_lock_timeout = '300ms';"))[2],
+	like((give_back($node, 'copy'))[2], qr/^ERROR:  55006: 1 other client is connected to this database$/m, 'another session: refused');
+	like((give_back($node, 'copy', before => "$token SET gallery.revert_ignore_sessions = on; SET gallery.revert_lock_timeout = '300ms';"))[2],
 		qr/^ERROR:  55P03: could not lock table "user_group" within 300 ms\nDETAIL:  .*"server"/m, 'a lock: refused, with its holder');
 	$other->finish;
 }
@@ -247,24 +230,25 @@ SQL
 		FROM gallery_return_plan()');
 	is(state_of($node, 'copy'), $before, 'the plan changes nothing');
 	my ($rows, $digest) = split /\|/, $plan;
-	my ($status, $out, $err) = give_back('copy');
+	my ($status, $out, $err) = give_back($node, 'copy');
 	like($out, qr/^run 1 is back: $rows rows put back, \d+ rows set as they were, 0 could not come back$/m, 'as many rows as the plan says');
 	like($err, qr/Digest of the plan: $digest\.\n/, 'by the plan that was shown');
 	my $done = state_of($node, 'copy');
 	query('copy', 'DELETE FROM user_group');
 	$before = state_of($node, 'copy');
-	($status, $out, $err) = give_back('copy');
+	($status, $out, $err) = give_back($node, 'copy');
 	is($status, 0, 'a second call');
 	like($err, qr/^NOTICE:  00000: nothing to return: run 1 was put back on 20\d\d-/m, 'finds nothing to do and says so');
 	is(state_of($node, 'copy'), $before, 'and brings back nothing that was taken away since');
 	is(query('copy', 'SELECT count(*) FROM gallery_return_plan()'), 0, 'its plan is empty');
 	query('copy', q{DELETE FROM gallery_archive.facts WHERE kind = 'returned'});
-	like((give_back('copy'))[1], qr/^run 1 is back: 15 rows put back, 0 rows set/m, 'once more where that is asked for');
+	like((give_back($node, 'copy'))[1], qr/^run 1 is back: 15 rows put back, 0 rows set/m, 'once more where that is asked for');
 
 	copy('ready');
-	is((give_back('copy', before => "$token BEGIN; SAVEPOINT s;", after => 'ROLLBACK TO s; COMMIT;'))[0], 0, 'in a savepoint that is undone');
+	is((give_back($node, 'copy', before => "$token BEGIN; SAVEPOINT s;", after => 'ROLLBACK TO s; COMMIT;'))[0], 0,
+		'in a savepoint that is undone');
 	query('copy', q{SELECT count(*) FROM gallery_archive.facts WHERE kind = 'returned'});
-	is((give_back('copy', before => "$token BEGIN;", after => 'COMMIT;'))[0], 0, 'in a transaction of the user\'s');
+	is((give_back($node, 'copy', before => "$token BEGIN;", after => 'COMMIT;'))[0], 0, 'in a transaction of the user\'s');
 	is(query('copy', 'SELECT count(*) FROM user_group'), 3, 'it is all there');
 }
 
@@ -297,7 +281,7 @@ foreach my $case (
 	my ($name, $sql, $table, $count, $reason) = @$case;
 	copy('ready');
 	query('copy', $sql);
-	my ($status, $out, $err) = give_back('copy');
+	my ($status, $out, $err) = give_back($node, 'copy');
 	is($status, 0, "$name: put back all the same") or do { diag($err); next };
 	my @reasons = split /\n/, query('copy', "SELECT value ->> 'reason' FROM gallery_archive.facts WHERE kind = 'not returned' AND
 		name = '$table'");
@@ -312,9 +296,9 @@ foreach my $case (
 	query('copy', q{UPDATE system_metadata SET value = jsonb_set(value, '{machineLearning,clip,modelName}', '"mine"') WHERE key =
 		'system-config';
 		UPDATE api_key SET permissions = permissions || '{asset.read}'::varchar[]});
-	script('copy', start_again($whole));
+	script($node, 'copy', start_again($whole));
 	query('copy', q{UPDATE system_metadata SET value = jsonb_set(value, '{storageUsage}', '"mine"') WHERE key = 'system-config'});
-	my ($status, $out, $err) = give_back('copy');
+	my ($status, $out, $err) = give_back($node, 'copy');
 	is($status, 0, 'changed settings') or diag($err);
 	is(query('copy', q{SELECT value #>> '{machineLearning,clip,modelName}' || ' ' || (value #>> '{storageUsage}') || ' ' ||
 		(value #> '{machineLearning,clip,maxDistance}' IS NOT NULL)::text FROM system_metadata WHERE key = 'system-config'}),
