@@ -24,6 +24,23 @@ std::string contents(const backend::Spi &spi) {
          row[2].value_or("");
 }
 
+/// Who may read it: by a grant, or by default privileges when a dump was restored.
+std::string readers_of(const backend::Spi &spi) {
+  return spi
+      .query("WITH grants AS (SELECT x.grantee, x.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) x WHERE"
+             " n.nspname = " +
+             backend::literal(archive_schema) +
+             " AND x.grantee <> n.nspowner UNION SELECT x.grantee, x.privilege_type FROM pg_namespace n JOIN pg_class c"
+             " ON c.relnamespace = n.oid, aclexplode(c.relacl) x WHERE n.nspname = " +
+             backend::literal(archive_schema) +
+             " AND x.grantee <> c.relowner) SELECT string_agg(DISTINCT CASE WHEN g.grantee = 0::oid THEN 'PUBLIC' ELSE"
+             " quote_ident(pg_get_userbyid(g.grantee)) END, ', ') FROM grants g WHERE 2 = (SELECT count(DISTINCT"
+             " o.privilege_type) FROM grants o WHERE o.grantee IN (0::oid, g.grantee) AND o.privilege_type IN ('USAGE',"
+             " 'SELECT'))")
+      .at(0)[0]
+      .value_or("");
+}
+
 } // namespace
 
 Finding check_archive(const backend::Spi &spi, const Survey &survey) {
@@ -33,6 +50,10 @@ Finding check_archive(const backend::Spi &spi, const Survey &survey) {
     auto const strange = survey.archive->owner_oid != survey.ledger.owner_oid
                              ? "it belongs to " + quoted(survey.archive->owner)
                              : survey.archive->strange;
+    if (auto const readers = strange.empty() ? readers_of(spi) : ""; !readers.empty())
+      return warning(name, "others than its owner can read schema " + schema, readers,
+                     "Private things are in it. Run as its owner: REVOKE ALL ON SCHEMA gallery_archive FROM " +
+                         readers + "; REVOKE ALL ON ALL TABLES IN SCHEMA gallery_archive FROM " + readers + ';');
     if (strange.empty())
       return ok(name, "schema " + schema + " holds what was removed: " + contents(spi));
     if (!settings::archives())

@@ -61,7 +61,7 @@ Situation look(const backend::Spi &spi, Rows rows) {
   Situation now;
   auto found = look_around(spi, now);
   if (now.identity.is_gallery && settings::archives())
-    enforce(check_archive(spi, now.survey));
+    enforce_blocked(check_archive(spi, now.survey));
   now.plan = plan_for(spi, now.survey, now.identity, std::move(found), rows);
   return now;
 }

@@ -106,7 +106,27 @@ backend::Refusal in_the_way(const ErrorData &error, const Step &step, const Call
   return {error.sqlerrcode, text(error.message), detail, hint};
 }
 
-std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &call) {
+/// Of a row that is to be archived, jsonb does not take a value: a \u0000 of type json, or a text that is too long.
+bool is_no_jsonb(const ErrorData &error, const Step &step) {
+  return step.phase == "archive" &&
+         (error.sqlerrcode == ERRCODE_UNTRANSLATABLE_CHARACTER || error.sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED);
+}
+
+backend::Refusal not_written_down(const ErrorData &error, const Step &step, const Survey &survey, const Call &call) {
+  auto const text = [](const char *field) { return std::string(field == nullptr ? "" : field); };
+  std::string columns;
+  for (const auto &[name, type] : survey.columns)
+    if (type == "json")
+      columns += (columns.empty() ? "" : ", ") + (name.first + '.' + name.second);
+  return {ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+          "a value of \"" + step.object + "\" cannot be written into schema \"gallery_archive\"",
+          "The server says: " + text(error.message) + (error.detail == nullptr ? "" : ". " + text(error.detail)) +
+              (columns.empty() ? "" : "\nColumns of type json: " + columns),
+          "Nothing has changed. jsonb takes no \\u0000, and no text of more than 256 MB: look for one, change it, " +
+              call.again() + ". Or do without an archive: RESET gallery.revert_archive;"};
+}
+
+std::uint64_t run_step(const backend::Spi &spi, const Survey &survey, const Step &step, const Call &call) {
   std::string why;
   try {
     return spi.execute(step.statement);
@@ -114,6 +134,8 @@ std::uint64_t run_step(const backend::Spi &spi, const Step &step, const Call &ca
     if (!is_interference(*error.data)) {
       if (!is_of_database(*error.data))
         throw;
+      if (is_no_jsonb(*error.data, step))
+        throw not_written_down(*error.data, step, survey, call);
       throw in_the_way(*error.data, step, call);
     }
     why = error.what();
@@ -145,7 +167,7 @@ void run_steps(const backend::Spi &spi, const Survey &survey, Plan &plan, const 
       next_report = now + report_every;
     }
     auto const expected = doubtful.contains(step.table) ? count_of(spi, step.matching) : std::string();
-    auto const changed = std::to_string(run_step(spi, step, call));
+    auto const changed = std::to_string(run_step(spi, survey, step, call));
     step.done = true;
     if (!step.table.empty())
       step.rows = std::stoll(changed);

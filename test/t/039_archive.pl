@@ -210,6 +210,20 @@ SQL
 	like($err, qr/^ERROR:  42501: only its owner may read schema "gallery_archive"/m, 'gallery_archive_list() tells others nothing');
 	my ($mine) = (revert($node, 'owned', user => 'keeper', instead => 'SELECT count(*) > 5 FROM gallery_archive_list();'))[1];
 	is($mine, 't', 'and the owner all');
+
+	# What a restored dump gives others by default privileges, or somebody by GRANT, the check names, with what takes it back.
+	my $seen = sub {
+		return query('owned', q{SELECT concat_ws('|', status, detail, hint) FROM gallery_revert_check() WHERE name = 'archive'});
+	};
+	like($seen->(), qr/^ok\|/, 'nobody else may read it: the check has nothing to say');
+	query('owned', 'GRANT SELECT ON ALL TABLES IN SCHEMA gallery_archive TO PUBLIC');
+	like($seen->(), qr/^ok\|/, 'nor where the schema is closed');
+	query('owned', 'GRANT USAGE ON SCHEMA gallery_archive TO curious');
+	like($seen->(), qr/^warning\|others than its owner can read schema "gallery_archive":\ncurious\|.* REVOKE ALL ON SCHEMA/,
+		'a reader is named');
+	my ($revoke) = $seen->() =~ /(REVOKE ALL ON SCHEMA.*;)/;
+	query('owned', "$revoke REVOKE ALL ON ALL TABLES IN SCHEMA gallery_archive FROM PUBLIC");
+	like($seen->(), qr/^ok\|/, 'the statement of its hint keeps him out');
 	drop('owned');
 }
 
@@ -276,6 +290,20 @@ SQL
 	like($err, $message, "$name: said");
 	is(state_of($node, 'proof'), $before, "$name: nothing has changed");
 	drop('proof');
+}
+
+# What jsonb does not take is said, with where to look; it is no obstacle without an archive.
+{
+	gallery($node, 'odd');
+	query('odd', q{ALTER TABLE memory ADD mine json; UPDATE memory SET mine = '{"a": "\u0000"}'});
+	my $before = state_of($node, 'odd');
+	my (undef, undef, $err) = revert($node, 'odd', before => $on);
+	like($err, qr/^ERROR:  54000: a value of "memory" cannot be written into schema "gallery_archive"\nDETAIL:  The server says: .*
+Columns of type json: memory\.mine\nHINT:  Nothing has changed\. .*RESET gallery\.revert_archive;$/m,
+		'a value that jsonb does not take: told');
+	is(state_of($node, 'odd'), $before, 'nothing has changed');
+	is((revert($node, 'odd'))[0], 0, 'without an archive it is no obstacle');
+	drop('odd');
 }
 
 # It says that it is there, how large, and in words what is in it; a revert of a database that was Gallery's again adds to it.
