@@ -3,6 +3,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use Again qw(gallery_again);
 use GalleryTest;
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
@@ -13,7 +14,6 @@ use Time::HiRes qw(time usleep);
 my $node = new_node('sessions', init => [ allows_streaming => 'logical' ], conf => [ 'autovacuum_naptime = 1s' ]);
 gallery($node, 'photos');
 $node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
-my $before = state_of($node, 'photos');
 my $ignore = 'SET gallery.revert_ignore_sessions = on;';
 
 sub client
@@ -22,35 +22,156 @@ sub client
 	return $node->background_psql($database, extra_params => [ '-d', $node->connstr($database) . " application_name='$name'" ]);
 }
 
-sub succeeds
+# What is tried: a revert, one that keeps all it can, the way back. Settings, statement, how its result begins, database.
+my %plain = (name => 'a revert', before => '', call => 'SELECT gallery_revert();', result => 'v2.7.5', database => 'photos');
+my %keeping = (%plain, name => 'a revert that keeps all it can',
+	before => q{SET gallery.revert_archive = on; SET gallery.revert_spaces = 'albums'; SET gallery.revert_pets = 'people';});
+my %back = (name => 'the way back', before => q{SET gallery.return_token = 'i_know_what_i_do';}, call => 'SELECT gallery_return();',
+	result => 'run 1 is back: ', database => 'back');
+gallery_again($node, 'back');
+
+sub attempt
 {
-	my ($name, %option) = @_;
-	my (undef, $tag, $err) = revert($node, 'photos', before => ($option{before} // '') . 'BEGIN;', after => 'ROLLBACK;');
-	return is($tag, 'v2.7.5', $name) || diag $err;
+	my ($way, %option) = @_;
+	return revert($node, $way->{database}, before => $way->{before} . ($option{before} // ''), instead => $way->{call},
+		after => $option{after});
 }
 
-# Clients are named.
-succeeds('alone: nothing in the way');
+sub succeeds_by
 {
-	my $immich = client('photos', 'immich-server');
-	my $odd = client('photos', 'a "quoted" name');
-	$odd->query_safe('BEGIN; SELECT 1;');
-	my $other = client('elsewhere', 'somebody');
-	$other->query_safe('SELECT 1');
-	my $pid = $immich->query_safe('SELECT pg_backend_pid()');
-	my ($status, undef, $err) = revert($node, 'photos');
-	is($status, 3, 'other clients: refused');
-	like($err, qr/^ERROR:  55006: 2 other clients are connected to this database$/m,
-		'with SQLSTATE 55006 and how many, those of another database left out');
-	like($err, qr/^(DETAIL:  )?pid $pid, application "immich-server", user "\w+", from a local socket, idle, since \S.*$/m,
-		'by pid, application, user, address, state, since');
-	like($err, qr/application "a "quoted" name", .* idle in transaction, since /, 'each of them');
-	like($err, qr/^HINT:  .*SET gallery\.revert_ignore_sessions = on;/m, 'and what to do about it');
-	is(state_of($node, 'photos') eq $before, 1, 'nothing has changed');
-	succeeds('gallery.revert_ignore_sessions lets it go on', before => $ignore);
-	(undef, undef, $err) = revert($node, 'photos', before => "$ignore BEGIN;", after => 'ROLLBACK;');
-	like($err, qr/^WARNING:  .*2 other clients are connected/m, 'with a warning');
-	$_->quit for $immich, $odd, $other;
+	my ($way, $name, %option) = @_;
+	my (undef, $tag, $err) = attempt($way, before => ($option{before} // '') . 'BEGIN;', after => 'ROLLBACK;');
+	return like($tag, qr/^$way->{result}/, "$way->{name}: $name") || diag $err;
+}
+sub succeeds { my ($name, %option) = @_; return succeeds_by(\%plain, $name, %option) }
+
+foreach my $way (\%plain, \%keeping, \%back)
+{
+	my $database = $way->{database};
+	my $state = state_of($node, $database);
+	my ($function) = $way->{call} =~ /(gallery_\w+)/;
+	# Clients are named.
+	succeeds_by($way, 'alone: nothing in the way');
+	{
+		my $immich = client($database, 'immich-server');
+		my $odd = client($database, 'a "quoted" name');
+		$odd->query_safe('BEGIN; SELECT 1;');
+		my $other = client('elsewhere', 'somebody');
+		$other->query_safe('SELECT 1');
+		my $pid = $immich->query_safe('SELECT pg_backend_pid()');
+		my ($status, undef, $err) = attempt($way);
+		is($status, 3, "$way->{name}: other clients: refused");
+		like($err, qr/^ERROR:  55006: 2 other clients are connected to this database$/m,
+			'with SQLSTATE 55006 and how many, those of another database left out');
+		like($err, qr/^(DETAIL:  )?pid $pid, application "immich-server", user "\w+", from a local socket, idle, since \S.*$/m,
+			'by pid, application, user, address, state, since');
+		like($err, qr/application "a "quoted" name", .* idle in transaction, since /, 'each of them');
+		like($err, qr/^HINT:  .*SET gallery\.revert_ignore_sessions = on;/m, 'and what to do about it');
+		is(state_of($node, $database) eq $state, 1, 'nothing has changed');
+		succeeds_by($way, 'gallery.revert_ignore_sessions lets it go on', before => $ignore);
+		(undef, undef, $err) = attempt($way, before => "$ignore BEGIN;", after => 'ROLLBACK;');
+		like($err, qr/^WARNING:  .*2 other clients are connected/m, 'with a warning');
+		$_->quit for $immich, $odd, $other;
+	}
+
+	# A writer in each table: refused within the time, the writer named, and nothing held of all those that were had already.
+	my @tables = split /\n/, $node->safe_psql($database, q{SELECT relname FROM pg_class
+	  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1});
+	{
+		my @wrong;
+		my $writer = client($database, 'writer');
+		my $reverter = client($database, 'reverter');
+		$reverter->query_safe(token() . <<"SQL");
+$way->{before} $ignore
+SET gallery.revert_lock_timeout = 30;
+SET client_min_messages = error;
+CREATE FUNCTION pg_temp.attempt() RETURNS text LANGUAGE plpgsql AS \$\$
+DECLARE detail text;
+BEGIN
+  RETURN public.$function();
+EXCEPTION WHEN lock_not_available THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RETURN SQLERRM || ': ' || detail;
+END \$\$;
+SQL
+		for my $table (@tables)
+		{
+			$writer->query_safe(qq{BEGIN; LOCK TABLE "$table" IN ROW EXCLUSIVE MODE;});
+			my $got = $reverter->query_safe(q{BEGIN; SAVEPOINT s; SELECT pg_temp.attempt(); ROLLBACK TO s;
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'; ROLLBACK;});
+			my $holder = qr/pid \d+, application "writer", user "\w+", idle in transaction, RowExclusiveLock on table "$table"/;
+			push @wrong, "$table: $got" if $got !~ /^could not lock table "$table" within 30 ms: $holder\n0$/m;
+			$writer->query_safe('ROLLBACK;');
+		}
+		is(join("\n", @wrong), '', "$way->{name}: a writer in each of " . @tables
+			  . ' tables: SQLSTATE 55P03, the writer named, the transaction usable');
+		$_->quit for $writer, $reverter;
+	}
+
+	# The time is bounded, whoever is in the way and however.
+	{
+		my $holder = client($database, 'holder');
+		for my $lock (
+			'LOCK TABLE asset IN ROW EXCLUSIVE MODE',
+			'LOCK TABLE kysely_migrations IN ACCESS EXCLUSIVE MODE',
+			'LOCK TABLE version_history IN ACCESS EXCLUSIVE MODE')
+		{
+			$holder->query_safe("BEGIN; $lock;");
+			my $start = time;
+			my (undef, undef, $err) = attempt($way, before => "$ignore SET gallery.revert_lock_timeout = '500ms';");
+			my $took = time - $start;
+			like($err, qr/^ERROR:  55P03: .*^DETAIL:  pid \d+, application "holder"/ms, "$way->{name}: $lock: holder named");
+			cmp_ok($took, '>', 0.5, 'not before the time');
+			cmp_ok($took, '<', 5, 'nor long after');
+			$holder->query_safe('ROLLBACK;');
+		}
+		$holder->quit;
+	}
+
+	# Cancelled while it waits: as before, and nobody is kept waiting any more.
+	{
+		my $holder = client($database, 'holder');
+		$holder->query_safe('BEGIN; LOCK TABLE asset IN ROW EXCLUSIVE MODE;');
+		my ($out, $err) = ('', '');
+		my $one = start_session($node, $database, 'one', \$out, \$err, token(), split(/(?<=;) /, $way->{before}), $ignore,
+			q{SET gallery.revert_lock_timeout = '20s'}, $way->{call});
+		ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'one'
+		  AND wait_event_type = 'Extension'}), "$way->{name}: it waits for a lock");
+		$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'one'});
+		$one->finish;
+		like($err, qr/^ERROR:  57014: canceling statement due to user request$/m, "$way->{name}: cancelled while it waits");
+		$holder->quit;
+		is(state_of($node, $database) eq $state, 1, "$way->{name}: nothing has changed");
+	}
+}
+
+# What the way back reads and writes beside Gallery's tables, and another way back at the same time.
+{
+	my $holder = client('back', 'holder');
+	for my $table ('rows', 'facts')
+	{
+		$holder->query_safe("BEGIN; LOCK TABLE gallery_archive.$table IN ACCESS EXCLUSIVE MODE;");
+		my $start = time;
+		my (undef, undef, $err) = attempt(\%back, before => "$ignore SET gallery.revert_lock_timeout = '500ms';");
+		like($err, qr/^ERROR:  55P03: .*application "holder".*AccessExclusiveLock on table "$table"/ms,
+			"gallery_archive.$table is locked: its session is named") or diag $err;
+		cmp_ok(time - $start, '<', 5, 'in time');
+		$holder->query_safe('ROLLBACK;');
+	}
+	$holder->quit;
+	$node->safe_psql('postgres', 'CREATE DATABASE twice TEMPLATE back');
+	my $rival = client('twice', 'rival');
+	$rival->query_safe('BEGIN; LOCK TABLE album IN ROW EXCLUSIVE MODE;');
+	my (@out, @err);
+	my @both = map { start_session($node, 'twice', "back$_", \$out[$_], \$err[$_], $back{before}, $ignore,
+		q{SET gallery.revert_lock_timeout = '20s'}, $back{call}) } 0, 1;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name ~ '^back'
+	  AND wait_event_type = 'Extension'}), 'two ways back wait');
+	$rival->query_safe('COMMIT;');
+	$_->finish foreach @both;
+	like(join('', sort @out), qr/^nothing to return: run 1 was put back on \S+\nrun 1 is back: /, 'one does it, the other finds nothing to do')
+	  or diag join "\n", @err;
+	$rival->quit;
 }
 
 # What is no client: the launcher and its workers, a replication sender, the session's own parallel workers.
@@ -69,59 +190,6 @@ succeeds('alone: nothing in the way');
 	succeeds('nor are parallel workers', before => 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
 	  SET min_parallel_table_scan_size = 0; SET force_parallel_mode = on;')
 	  if major_of($node) < 16;
-}
-
-# A writer in each table: refused within the time, the writer named, and nothing held of all those that were had already.
-my @tables = split /\n/, $node->safe_psql('photos', q{SELECT relname FROM pg_class
-  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1});
-{
-	my @wrong;
-	my $writer = client('photos', 'writer');
-	my $reverter = client('photos', 'reverter');
-	$reverter->query_safe(token() . <<"SQL");
-$ignore
-SET gallery.revert_lock_timeout = 30;
-SET client_min_messages = error;
-CREATE FUNCTION pg_temp.attempt() RETURNS text LANGUAGE plpgsql AS \$\$
-DECLARE detail text;
-BEGIN
-  RETURN public.gallery_revert();
-EXCEPTION WHEN lock_not_available THEN
-  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-  RETURN SQLERRM || ': ' || detail;
-END \$\$;
-SQL
-	for my $table (@tables)
-	{
-		$writer->query_safe(qq{BEGIN; LOCK TABLE "$table" IN ROW EXCLUSIVE MODE;});
-		my $got = $reverter->query_safe(q{BEGIN; SAVEPOINT s; SELECT pg_temp.attempt(); ROLLBACK TO s;
-SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'; ROLLBACK;});
-		my $holder = qr/pid \d+, application "writer", user "\w+", idle in transaction, RowExclusiveLock on table "$table"/;
-		push @wrong, "$table: $got" if $got !~ /^could not lock table "$table" within 30 ms: $holder\n0$/m;
-		$writer->query_safe('ROLLBACK;');
-	}
-	is(join("\n", @wrong), '', 'a writer in each of ' . @tables . ' tables: SQLSTATE 55P03, the writer named, the transaction usable');
-	$_->quit for $writer, $reverter;
-}
-
-# The time is bounded, whoever is in the way and however.
-{
-	my $holder = client('photos', 'holder');
-	for my $lock (
-		'LOCK TABLE asset IN ROW EXCLUSIVE MODE',
-		'LOCK TABLE kysely_migrations IN ACCESS EXCLUSIVE MODE',
-		'LOCK TABLE version_history IN ACCESS EXCLUSIVE MODE')
-	{
-		$holder->query_safe("BEGIN; $lock;");
-		my $start = time;
-		my (undef, undef, $err) = revert($node, 'photos', before => "$ignore SET gallery.revert_lock_timeout = '500ms';");
-		my $took = time - $start;
-		like($err, qr/^ERROR:  55P03: .*^DETAIL:  pid \d+, application "holder"/ms, "$lock: holder named");
-		cmp_ok($took, '>', 0.5, 'not before the time');
-		cmp_ok($took, '<', 5, 'nor long after');
-		$holder->query_safe('ROLLBACK;');
-	}
-	$holder->quit;
 }
 
 # pg_dump: a real one that has not finished, as nobody reads what it writes.

@@ -1,8 +1,10 @@
 # Databases and sessions as nobody expects them: names that break quoting, planted functions, operators and casts, JSON of any shape,
-# ledgers that are not as they should be, tables of every kind in the way. Each is reverted or refused with a clear error.
+# ledgers that are not as they should be, tables of every kind in the way. Each is reverted or refused with a clear error, by a plain
+# revert, by one that keeps all it can, and where it makes sense by the way back as well.
 use strict;
 use warnings FATAL => 'all';
 
+use Again qw(gallery_again);
 use GalleryTest;
 use Owner qw(owned_by);
 use PostgreSQL::Test::Cluster;
@@ -12,17 +14,42 @@ use Test::More;
 my $node = new_node('hostile', conf => [ 'autovacuum = off', 'max_stack_depth = 2MB' ]);
 gallery($node, 'photos');
 gallery($node, 'newer', '--generation', 'v5.8');
-my %before = map { $_ => state_of($node, $_) } qw(photos newer);
+gallery_again($node, 'back');
+my %before = map { $_ => state_of($node, $_) } qw(photos newer back);
 my ($cases, $reverted, $refused) = (0, 0, 0);
 my $strange = 'a"";drop table x;--';
+
+my $cleanup = qr/^NOTICE:  00000: revert-to-immich: cleanup finished/m;
+my $revert = 'SELECT public.gallery_revert();';
+my %ways = (
+	plain => { call => $revert, result => qr/^v\d+\.\d+\.\d+$/m, notice => $cleanup },
+	keeping => {
+		call => "SET gallery.revert_archive = on; SET gallery.revert_spaces = 'albums'; SET gallery.revert_pets = 'people'; $revert",
+		result => qr/^v\d+\.\d+\.\d+$/m, notice => $cleanup },
+	back => {
+		call => q{SET gallery.return_token = 'i_know_what_i_do'; SELECT public.gallery_return();},
+		result => qr/^run 1 is back: \d{3,} rows put back, \d+ rows set as they were, 0 could not come back$/m,
+		notice => qr/^NOTICE:  00000: run 1 is back: /m });
+# By which of them the next cases are tried.
+my @ways = qw(plain keeping);
 
 # A case in a transaction that is undone: setup, then the revert. $expected is "reverted" or the SQLSTATE of the refusal and what
 # its message and detail hold; $check a query that must be true after a revert.
 sub attempt
 {
 	my ($name, $setup, $expected, $check, $database) = @_;
-	$database //= 'photos';
-	my ($status, $out, $err) = revert($node, $database, instead => 'SELECT public.gallery_revert();',
+	attempt_by($_, $name, $setup, $expected, $check, $database) foreach grep { $_ ne 'back' || !$database } @ways;
+	return;
+}
+
+sub attempt_by
+{
+	my ($by, $name, $setup, $expected, $check, $database) = @_;
+	my $way = $ways{$by};
+	$name = "$by: $name" if $by ne 'plain';
+	$database //= $by eq 'back' ? 'back' : 'photos';
+	$check = undef if $by eq 'back';
+	my ($status, $out, $err) = revert($node, $database, instead => $way->{call},
 		before => "SET client_min_messages = warning;\nBEGIN;\n$setup\n;SET client_min_messages = notice;\n",
 		after => ($check ? "SELECT 'check', ($check);" : '') . "\nROLLBACK;");
 	++$cases;
@@ -30,8 +57,7 @@ sub attempt
 	if ($expected eq 'reverted')
 	{
 		++$reverted;
-		my $ended = $err =~ /^NOTICE:  00000: revert-to-immich: cleanup finished/m;
-		ok($status == 0 && $out =~ /^v\d+\.\d+\.\d+$/m && $ended, "$name: reverted") or diag "$out\n$err";
+		ok($status == 0 && $out =~ $way->{result} && $err =~ $way->{notice}, "$name: reverted") or diag "$out\n$err";
 		like($out, qr/^check\|t$/m, "$name: as it should be") if $check;
 	}
 	else
@@ -75,13 +101,15 @@ for my $name ($strange, "new\nline", 'x' x 63, 'UPPER Case', "Zo\x{c3}\x{ab} \x{
 		[ '2BP01', 'depends on column name of table (public\.)?shared_space' ]);
 	attempt("unknown migration $label", qq{INSERT INTO kysely_migrations VALUES (\$q\$$name\$q\$, '2026-01-01T00:00:00.000Z');},
 		[ '0A000', quotemeta($name =~ s/([\x01-\x1f])/sprintf '\\x%02x', ord $1/ger) ]);
-	attempt("owner $label", qq{CREATE ROLE "$quoted"; $give ALTER ROLE "$quoted" SET jit = off;}, 'reverted',
+	attempt("owner $label",
+		qq{CREATE ROLE "$quoted"; GRANT CREATE ON DATABASE newer TO "$quoted"; $give ALTER ROLE "$quoted" SET jit = off;}, 'reverted',
 		qq{SELECT setconfig IS NULL FROM (SELECT 1) x LEFT JOIN pg_db_role_setting s ON setrole = \$q\$"$quoted"\$q\$::regrole}, 'newer')
 	  if $name ne 'select';
 	attempt("workflow $label", qq{UPDATE workflow SET name = \$q\$$name\$q\$;}, 'reverted', undef, 'newer') if $name ne 'select';
 }
 
 # Planted objects. They raise if they are called.
+@ways = qw(plain keeping back);
 attempt('search_path with planted functions',
 	'CREATE SCHEMA evil;'
 	  . raising('evil.format_type', 'oid, integer', 'text')
@@ -127,6 +155,7 @@ attempt('temporary functions and types',
 	'reverted', $immich);
 
 # JSON of every shape.
+@ways = qw(plain keeping);
 my $deep = "(repeat('[', 5000) || repeat(']', 5000))::jsonb";
 my @json = (
 	q{'[]'}, q{'"text"'}, q{'null'}, q{'5'}, q{'{}'}, q{'[{"classification": 1}]'}, q{'{"classification": null, "job": null}'},
@@ -222,10 +251,15 @@ attempt('a rule on a fork table', 'CREATE RULE r AS ON INSERT TO user_group DO I
 attempt('a rule on a native table that names a fork table',
 	'CREATE RULE r AS ON INSERT TO partner DO ALSO DELETE FROM user_group;',
 	[ '2BP01', 'rule r on table (public\.)?partner|partner' ]);
+# Pets that stay people are in nobody's way.
+@ways = 'plain';
 attempt('a rule that keeps pets', 'CREATE RULE r AS ON DELETE TO person DO INSTEAD NOTHING;', [ '55000', 'person' ]);
 attempt('a trigger that keeps pets',
 	trigger_function('keep', 'RETURN NULL;')
 	  . 'CREATE TRIGGER keep BEFORE DELETE ON person FOR EACH ROW EXECUTE FUNCTION keep();', [ '55000', 'person' ]);
+attempt('a cascade into a table of its own',
+	'CREATE TABLE own (p uuid REFERENCES person (id) ON DELETE CASCADE); INSERT INTO own SELECT id FROM person;', [ '55000', 'own' ]);
+@ways = qw(plain keeping);
 attempt('a trigger that keeps permissions',
 	trigger_function('keep', 'RETURN NULL;')
 	  . 'CREATE TRIGGER keep BEFORE UPDATE ON api_key FOR EACH ROW EXECUTE FUNCTION keep();',
@@ -282,8 +316,6 @@ attempt('a domain over a row type', 'CREATE DOMAIN space AS shared_space;', [ '2
 attempt('an array of a row type', 'CREATE TABLE own (s shared_space[]);', [ '2BP01', 'own' ]);
 attempt('a key of a table of its own',
 	'CREATE TABLE own (p uuid REFERENCES person (id) ON DELETE CASCADE, s uuid REFERENCES user_group (id));', [ '2BP01', 'own' ]);
-attempt('a cascade into a table of its own',
-	'CREATE TABLE own (p uuid REFERENCES person (id) ON DELETE CASCADE); INSERT INTO own SELECT id FROM person;', [ '55000', 'own' ]);
 attempt('a deferred key of its own', 'CREATE TABLE own (p uuid REFERENCES person (id) DEFERRABLE INITIALLY DEFERRED);',
 	'reverted', $immich);
 attempt('a deferred trigger of its own',
@@ -327,6 +359,7 @@ attempt('a refusal that the client has no letters for',
 }
 
 # Sessions with odd settings.
+@ways = qw(plain keeping back);
 for my $setting (
 	q{search_path = ''}, 'search_path = pg_temp, nowhere', 'standard_conforming_strings = off', 'quote_all_identifiers = on',
 	q(DateStyle = 'SQL, DMY'), 'IntervalStyle = sql_standard', 'client_encoding = LATIN1', 'client_encoding = SJIS',
@@ -342,7 +375,39 @@ for my $setting (
 attempt('statement_timeout', 'SET LOCAL statement_timeout = 20;',
 	[ '57014', 'statement timeout.*^HINT:  Nothing has changed\..*SET statement_timeout = 0' ]);
 
-is(state_of($node, $_) eq $before{$_}, 1, "database $_ is as before") for qw(photos newer);
+# What is planted where the way back reads and writes.
+@ways = 'back';
+my $no_archive = [ '42P06', 'schema "gallery_archive" is not one that gallery_revert\(\) made.*is not a plain table' ];
+attempt('policies on the archive',
+	'ALTER TABLE gallery_archive.rows ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON gallery_archive.rows USING (false);', $no_archive);
+attempt('a trigger on the archive',
+	trigger_function('keep', 'RETURN NULL;')
+	  . 'CREATE TRIGGER t BEFORE INSERT ON gallery_archive.facts FOR EACH ROW EXECUTE FUNCTION keep();',
+	$no_archive);
+attempt('a rule on the archive', 'CREATE RULE r AS ON INSERT TO gallery_archive.facts DO INSTEAD NOTHING;', $no_archive);
+attempt('a child of the archive', 'CREATE TABLE child () INHERITS (gallery_archive.rows);', $no_archive);
+attempt('a view as the archive',
+	'ALTER TABLE gallery_archive.rows RENAME TO r; CREATE VIEW gallery_archive.rows AS SELECT * FROM gallery_archive.r;', $no_archive);
+attempt('an index of the archive by a function that raises',
+	'CREATE FUNCTION f(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $f$ BEGIN IF $1 = \'not returned\' OR $1 = \'returned\' THEN
+	  RAISE EXCEPTION \'not today\'; END IF; RETURN $1; END $f$; CREATE INDEX ON gallery_archive.facts (f(kind));', [ 'P0001', 'not today' ]);
+attempt('policies on tables',
+	'ALTER TABLE user_group ENABLE ROW LEVEL SECURITY; ALTER TABLE user_group FORCE ROW LEVEL SECURITY;
+	  CREATE POLICY p ON user_group USING (false); ALTER TABLE asset ENABLE ROW LEVEL SECURITY; CREATE POLICY q ON asset USING (false);',
+	'reverted');
+attempt('a rule that keeps rows out', 'CREATE RULE r AS ON INSERT TO user_group DO INSTEAD NOTHING;',
+	[ '55000', 'of 3 rows of table "user_group" only 0 could be added' ]);
+attempt('a trigger that raises',
+	trigger_function('no', q(RAISE EXCEPTION 'not today';))
+	  . 'CREATE TRIGGER no BEFORE INSERT ON user_group FOR EACH ROW EXECUTE FUNCTION no();',
+	[ 'P0001', 'not today.*Step: return, user_group' ]);
+attempt('an event trigger that raises',
+	q(CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'no % today', tg_tag; END $f$;
+	  CREATE EVENT TRIGGER no ON ddl_command_start EXECUTE FUNCTION no();), [ 'P0001', 'no ALTER TABLE today' ]);
+attempt('an open cursor on a fork table', 'DECLARE c CURSOR FOR SELECT * FROM shared_space; FETCH c;', [ '55006', 'shared_space' ]);
+attempt('defaults of others', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC;', 'reverted');
+
+is(state_of($node, $_) eq $before{$_}, 1, "database $_ is as before") for qw(photos newer back);
 unlike(slurp_file($node->logfile), qr/was terminated by signal|PANIC/, 'the server never crashed');
 pass("$cases cases: $reverted reverted, $refused refused");
 done_testing();
