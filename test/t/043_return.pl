@@ -207,20 +207,6 @@ CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM pu
 CREATE TRIGGER mine AFTER INSERT ON user_group FOR EACH STATEMENT EXECUTE FUNCTION more();
 SQL
 
-
-
-{
-	copy('ready');
-	my $other = start_session($node, 'copy', 'server', \my $out, \my $err, 'BEGIN', 'LOCK TABLE user_group IN ACCESS SHARE MODE',
-		'SELECT pg_sleep(4)');
-	$node->poll_query_until('copy', q{SELECT count(*) > 0 FROM pg_stat_activity
-		WHERE application_name = 'server' AND query LIKE '%pg_sleep%'}) or die;
-	like((give_back($node, 'copy'))[2], qr/^ERROR:  55006: 1 other client is connected to this database$/m, 'another session: refused');
-	like((give_back($node, 'copy', before => "$token SET gallery.revert_ignore_sessions = on; SET gallery.revert_lock_timeout = '300ms';"))[2],
-		qr/^ERROR:  55P03: could not lock table "user_group" within 300 ms\nDETAIL:  .*"server"/m, 'a lock: refused, with its holder');
-	$other->finish;
-}
-
 # The plan: the same steps, with the counts that come out; it leaves nothing behind.
 {
 	copy('ready');
