@@ -26,8 +26,8 @@ sub gallery_state
 }
 my $gallery = gallery_state();
 
-my @stages = ('find', 'preserve', 'install', 'rehearse', 'show', 'confirm', 'switch files', 'stop', 'last copy', 'revert', 'compare', 'queue',
-	'start', 'what remains');
+my @stages = ('find', 'preserve', 'install', 'rehearse', 'show', 'confirm',
+	'switch files', 'stop', 'last copy', 'revert', 'compare', 'queue', 'start', 'what remains');
 my @undone = split /,/, $ENV{GALLERY_REVERT_STAGES} // join ',', @stages[ 6 .. $#stages ];
 
 # Runs it, and answers what it asks; returns its exit status and what it said. As soon as a stage shows itself, something may happen:
@@ -97,7 +97,8 @@ like(docker(qw(compose logs immich-server)), qr/Immich Server is listening/, 'Im
 is(image(), 'ghcr.io/immich-app/immich-server:v2.7.5', '... with its image and tag');
 ok(state_of('immich') eq state_of('twin'), 'the database is the stock one, object for object and row for row');
 is(docker(qw(exec immich_redis redis-cli -n 0 DBSIZE)), '0', 'the queue is empty');
-unlike($all . $out . in_folder("cat '$folder.home'/immich-preserved/switch-back-immich/log"), qr/hunter2/, 'no password is shown or logged');
+my $log = in_folder("cat '$folder.home'/immich-preserved/switch-back-immich/log");
+unlike($all . $out . $log, qr/hunter2/, 'no password is shown or logged');
 seconds('undo', sub { ($status, $out) = switch_back(['--undo']) });
 is($status, 0, '--undo') or diag($out);
 gallery_is_back('undo from the end');
