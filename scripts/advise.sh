@@ -54,7 +54,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd) || exit 1
 # A checkout of the sources has no such file, but what makes it.
 if [ -r "$here/advise.sql" ]; then advise_sql() { cat -- "$here/advise.sql"; }
 elif [ -x "$here/../tools/advise-sql" ]; then advise_sql() { "$here/../tools/advise-sql"; }

@@ -45,7 +45,7 @@ if [ $# -eq 0 ] && [ -t 0 ]; then
     usage >&2
     exit 2
 fi
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
+here=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd) || exit 2
 if [ ! -r "$here/causes.tsv" ]; then
     echo "diagnose.sh: cannot read the file: $here/causes.tsv (it belongs beside this script)" >&2
     exit 2

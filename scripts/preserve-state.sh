@@ -17,8 +17,9 @@ trap '' PIPE
 out=${HOME:+$HOME/immich-preserved} container='' user='' database='' install='' test_restore='' space_check=1
 files=() children=' ' partial='' tmp='' scratch='' session='' complete='' keep_as=''
 
+here=$(dirname -- "$(readlink -f -- "$0")")
 # shellcheck source=scripts/preserve-queries.sh
-. "$(dirname -- "$0")/preserve-queries.sh" || { echo "preserve-state.sh: preserve-queries.sh must lie beside it" >&2; exit 1; }
+. "$here/preserve-queries.sh" || { echo "preserve-state.sh: preserve-queries.sh must lie beside it" >&2; exit 1; }
 
 usage()
 {
@@ -352,7 +353,7 @@ if [ ${#files[@]} -gt 0 ]; then
     cp -- "${files[@]}" "$partial/config/" || fail "the configuration could not be copied"
 fi
 # A restore needs neither this project nor the network: the script and the names of the images lie in the folder.
-cp -- "$(dirname -- "$0")/restore.sh" "$partial/restore.sh" || fail "restore.sh could not be copied"
+cp -- "$here/restore.sh" "$partial/restore.sh" || fail "restore.sh could not be copied"
 if [ -n "$container" ]; then
     project=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.project"}}' "$container" 2>/dev/null)
     docker ps -a --no-trunc --filter "label=com.docker.compose.project=${project:-none}" --format '{{.Names}}\t{{.Image}}' \

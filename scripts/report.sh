@@ -12,7 +12,7 @@ umask 077
 
 container='' user='' database='' output='' status=0
 
-here=$(dirname -- "$0")
+here=$(dirname -- "$(readlink -f -- "$0")")
 # shellcheck source=scripts/preserve-queries.sh
 . "$here/preserve-queries.sh" || { echo "report.sh: preserve-queries.sh must lie beside it" >&2; exit 1; }
 [ -r "$here/redact.awk" ] || { echo "report.sh: redact.awk must lie beside it" >&2; exit 1; }

@@ -40,7 +40,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P) || exit 1
+folder=$(CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "$0")")" && pwd -P) || exit 1
 [ -r "$folder/immich.dump" ] || fail "there is no immich.dump in $folder" "This script belongs into a folder that preserve-state.sh made."
 if command -v sha256sum >/dev/null; then check=(sha256sum); else check=(shasum -a 256); fi
 (cd -- "$folder" && "${check[@]}" -c MANIFEST) >/dev/null 2>&1 || fail "this copy is damaged: a checksum in MANIFEST does not hold" \

@@ -72,6 +72,8 @@ read_options()
     done
     [ -z "$check" ] || [ -z "$undo" ] || wrong "--check and --undo exclude each other"
     [ -n "$out" ] || wrong "HOME is not set: say where with --output"
+    # The same place for a call from another folder.
+    out=$(absolute "$out")
     # No question can be answered by a program that reads lines of JSON.
     [ -z "$json" ] || [ -n "$yes$check" ] || wrong "--json needs --yes or --check: it asks nothing"
 }
@@ -91,6 +93,8 @@ begin()
     # Programs that are run would read the answers that wait there.
     exec 3<&0 </dev/null
     say_log "$program begins"
+    # Half an answer of the database, from a file that could not be written, would mislead.
+    [ -s "$log" ] || { echo "$program: there is no room in ${TMPDIR:-/tmp}: make some, and run this again" >&2; exit "$status_stopped"; }
 }
 
 leave()
@@ -105,6 +109,7 @@ interrupted()
 {
     say "" "Interrupted ($1)."
     after_a_stop
+    [ -n "$(has_changed)" ] || note "Run the same command again: it goes on from here."
     event result interrupted "$1" "$2"
     exit "$2"
 }
@@ -140,8 +145,16 @@ secret()
     [ "${#1}" -lt 4 ] || secrets=$secrets$1$'\037'
 }
 
-say_log() { printf '%s\n' "$@" | clean | sed "s/^/$(date -u '+%Y-%m-%dT%H:%M:%SZ') /" >>"$log"; }
-shown() { clean >"$tmp/shown"; [ -n "$json" ] || cat "$tmp/shown"; say_log "$(<"$tmp/shown")"; }
+# Neither may need a disk: what there is to say most of all is that it is full.
+say_log() { printf '%s\n' "$@" | clean | sed "s/^/$(date -u '+%Y-%m-%dT%H:%M:%SZ') /" >>"$log"; } 2>/dev/null
+shown()
+{
+    local text
+    text=$(clean; echo .)
+    text=${text%.}
+    [ -n "$json" ] || printf '%s' "$text"
+    say_log "${text%$'\n'}"
+}
 say() { printf '%s\n' "$@" | wrapped | shown; }
 note() { printf '%s\n' "$@" | sed 's/^/   /' | wrapped | shown; }
 # Lines for a window of 80 columns; a long one goes on below its own beginning. What has no blank, such as a path, stays whole.
@@ -176,10 +189,11 @@ quiet()
 logged() { quiet "$@" || { local status=$?; last_words "$tmp/said"; return "$status"; }; }
 last_words() { tail -n 15 -- "$1" | sed 's/^/   | /' | shown; }
 
+# What is no UTF-8 (a folder named by an old system) would make the whole line invalid.
 json_text()
 {
-    printf '%s' "$1" | clean | LC_ALL=C awk 'BEGIN { printf "\"" }
-        { gsub(/\\/, "\\\\"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/[\001-\037\177]/, "?"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }
+    printf '%s' "$1" | clean | { iconv -c -f UTF-8 -t UTF-8 2>/dev/null || cat; } | LC_ALL=C awk 'BEGIN { printf "\"" }
+        { gsub(/\\/, "&&"); gsub(/"/, "\\\""); gsub(/\t/, "\\t"); gsub(/[\001-\037\177]/, "?"); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }
         END { printf "\"" }'
 }
 result_of() { results=$results,$(json_text "$1"):$(json_text "$2"); }
@@ -188,7 +202,7 @@ event()
     [ -n "$json" ] || return 0
     printf '{"event":%s,"stage":%s,' "$(json_text "$1")" "$(json_text "$stage")"
     printf '"status":%s,"text":%s' "$(json_text "$2")" "$(json_text "$3")"
-    [ "$1" != result ] || printf ',"exit":%d,"changed":%s%s' "$4" "$(json_text "$(recall changed)")" "$results"
+    [ "$1" != result ] || printf ',"exit":%d,"changed":%s%s' "$4" "$(json_text "$(has_changed)")" "$results"
     printf '}\n'
 }
 
@@ -196,9 +210,10 @@ event()
 after_a_stop()
 {
     local changed
-    changed=$(recall changed)
+    changed=$(has_changed)
     if [ -z "$changed" ]; then
-        note "Nothing of yours has changed."
+        # Another user's call may have.
+        note "$([ -n "$known" ] && echo "Nothing of yours has changed." || echo "This call has changed nothing.")"
     else
         note "Changed so far: $changed."
         note "Run the same command again to go on; with --undo it goes back."
@@ -212,7 +227,7 @@ fail()
     say "" "STOPPED${stage:+ in the stage \"${stage//_/ }\"}: $message"
     [ $# -eq 0 ] || note "$@"
     after_a_stop
-    [ -z "$(recall changed)" ] || status=$status_changed
+    [ -z "$(has_changed)" ] || status=$status_changed
     event result stopped "$message" "$status"
     exit "$status"
 }
@@ -243,10 +258,13 @@ answer_of()
     say_log "asked: $text" "answered: $answer"
     given=$answer
 }
+# Blanks around an answer are no part of it.
+bare() { local text=$1; text=${text#"${text%%[![:space:]]*}"}; printf '%s' "${text%"${text##*[![:space:]]}"}"; }
 no_answer()
 {
-    say "" "That was not it: stopped."
+    say "" "$2"
     after_a_stop
+    [ -n "$(recall changed)" ] || note "Run the same command again when you like: what is done is not done again, and it asks again."
     event result refused "$1" "$status_answer"
     exit "$status_answer"
 }
@@ -254,13 +272,18 @@ ask_yes()
 {
     [ -z "$yes" ] || { say_log "asked: $1" "answered by --yes"; return 0; }
     answer_of "$1 [yes/no]"
-    case $given in yes | YES | Yes | y) ;; *) no_answer "$1" ;; esac
+    given=$(bare "$given")
+    case ${given,,} in
+        yes | y) ;;
+        no | n | '') no_answer "$1" "Not done: stopped." ;;
+        *) no_answer "$1" "The answer was neither yes nor no: stopped." ;;
+    esac
 }
 ask_name()
 {
     [ -z "$yes" ] || { say_log "asked: $1" "answered by --yes"; return 0; }
     answer_of "$1"
-    [ "$given" = "$2" ] || no_answer "$1"
+    [ "$(bare "$given")" = "$2" ] || no_answer "$1" "That is not its name, which is written $2: stopped."
 }
 
 finish()

@@ -15,7 +15,9 @@
 #   swap_databases NEW OLD       NEW becomes db_name, which becomes OLD, with the settings, rights and comment it has; in one transaction
 #   counts_of NAME FILE          what preserve-state.sh counts, of database NAME, into FILE
 #   counts_agree FOLDER NAME     whether NAME has the counts of the dump in FOLDER; what differs is in $tmp/said
-#   room_for_copy                ends the command if the server's disk has no room for a second database of that size
+#   compare_with FOLDER          shows which counts of db_name are others than those of the dump in FOLDER; all, as lines ITEM BEFORE AFTER,
+#                                are in $tmp/compared.tsv
+#   room_for_copy WHAT LINE      ends the command, with these words, if the server's disk has no room for a second database of that size
 #   no_strangers                 ends it if restoring would run the code of somebody else
 
 # shellcheck source=scripts/preserve-queries.sh
@@ -160,14 +162,22 @@ counts_agree()
     LC_ALL=C sort "$1/inventory.tsv" | diff - "$tmp/restored.tsv" >"$tmp/said"
 }
 
+compare_with()
+{
+    counts_of "$db_name" "$tmp/after.tsv" || { last_words "$tmp/sql.log"; fail "the database cannot be counted"; }
+    awk -F '\t' -v OFS='\t' 'NR == FNR { before[$1] = $2; after[$1] = 0; next } { after[$1] = $2 }
+        END { for (item in after) print item, (item in before ? before[item] : 0), after[item] }' "$1/inventory.tsv" "$tmp/after.tsv" |
+        LC_ALL=C sort >"$tmp/compared.tsv"
+    awk -F '\t' '$2 != $3 { printf "   %-28s %10s -> %s\n", $1, $2, $3 }' "$tmp/compared.tsv" | shown
+}
+
 room_for_copy()
 {
     local missing
     # Of a server on another machine the disk cannot be seen.
     [ -z "$no_docker" ] || case $PGHOST in /* | localhost | 127.* | ::1) ;; *) return 0 ;; esac
     missing=$(no_room_for_copy "$data_directory" "$size_kb" "$wal_kb" | head -n 1)
-    [ -z "$missing" ] || fail "not enough room to try it on a copy first: $missing" \
-        "Make room on the database's disk for the time of the trial; the copy is dropped after it."
+    [ -z "$missing" ] || fail "not enough room $1: $missing" "$2"
 }
 no_strangers()
 {

@@ -11,12 +11,16 @@
 file_plan='' wanted_images=''
 
 # Immich's images in the place of Gallery's, with the ending that a tag has (-cuda); a digest is of Gallery's image. Only on lines image:.
+# Of a variable with the image as its default the default stays.
 new_compose()
 {
     TAG=$1 LC_ALL=C awk '
-    /^[ \t]*image:/ && match($0, /[^ \t"\047]*\/gallery-(server|ml|machine-learning)([:@][^ \t"\047#]*)?/) {
+    /^[ \t]*image:/ && match($0, /[^ \t"\047]*\/gallery-(server|ml|machine-learning)([:@][^ \t\r"\047#]*)?/) {
         before = substr($0, 1, RSTART - 1); after = substr($0, RSTART + RLENGTH); image = substr($0, RSTART, RLENGTH)
         server = image ~ /\/gallery-server/
+        outer = image
+        sub(/\/gallery-.*/, "", outer)
+        if (gsub(/[{]/, "", outer) > gsub(/[}]/, "", outer)) sub(/[}]$/, "", image)
         sub(/@.*$/, "", image)
         tag = ""
         if (match(image, /\/gallery-(server|ml|machine-learning):/)) tag = substr(image, RSTART + RLENGTH)
@@ -34,7 +38,14 @@ new_env()
 {
     TAG=$1 LC_ALL=C awk '
     { ending = sub(/\r$/, "") ? "\r" : "" }
-    /^[ \t]*(export[ \t]+)?IMMICH_VERSION[ \t]*=/ { print (seen++ ? "# " $0 : "IMMICH_VERSION=" ENVIRON["TAG"]) ending; next }
+    # What an editor of another system puts before the first line.
+    NR == 1 && sub(/^\357\273\277/, "") { printf "\357\273\277" }
+    /^[ \t]*(export[ \t]+)?IMMICH_VERSION[ \t]*=/ {
+        if (seen++) $0 = "# " $0
+        else { sub(/IMMICH_VERSION.*/, ""); $0 = $0 "IMMICH_VERSION=" ENVIRON["TAG"] }
+        print $0 ending
+        next
+    }
     /^[ \t]*(export[ \t]+)?IMMICH_(STORAGE_BACKEND|S3_[A-Z0-9_]*)[ \t]*=/ { print "# only Gallery: " $0 ending; next }
     { print $0 ending }
     END { if (!seen) print "IMMICH_VERSION=" ENVIRON["TAG"] }' "$2"
@@ -46,7 +57,7 @@ plan_files()
     # Made once: what is switched later is what was shown.
     if [ ! -e "$place/plan" ]; then
         file_plan=''
-        for file in "${stack_files[@]}" "$env_file"; do
+        for file in ${stack_files[@]+"${stack_files[@]}"} "$env_file"; do
             number=$((number + 1))
             file=$(readlink -f -- "$file") || fail "cannot find the file $file"
             { [ -f "$file" ] && [ -r "$file" ]; } || { [ "$file" = "$(readlink -f -- "$env_file")" ] && : >"$place/$number.none"; } ||

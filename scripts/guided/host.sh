@@ -5,7 +5,14 @@
 #
 # The program on the machine is Gallery's until its owner has put Immich's in its place: so it is stopped and disabled, and not started.
 
-setting_of() { sed -n "s/^\(export \)\{0,1\}$1=//p" "$env_file" | tail -n 1 | tr -d "\"'\r"; }
+# The last one counts, as systemd reads it: quotes around a value are no part of it, and blanks at its end are none.
+setting_of()
+{
+    sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1=//p" "$env_file" | tail -n 1 | sed '
+        s/[[:space:]]*$//
+        /^\(\x27\).*\1$/ s/^.\(.*\).$/\1/
+        /^".*"$/ { s/^.\(.*\).$/\1/; s/\\\([\\"$`]\)/\1/g; }'
+}
 config_of() { case $2 in environment.*) setting_of "${2#environment.}" ;; esac; }
 unit_names()
 {

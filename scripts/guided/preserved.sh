@@ -16,7 +16,7 @@ preserve()
     options=(--output "$out" --database "$db_name" --file "$tmp/$program.txt")
     [ -n "$no_docker" ] || options+=(--docker "$db_container" --username "$db_user")
     # Of two files with one name only the first; each is kept beside the state as well.
-    for file in "${stack_files[@]}" "$env_file"; do
+    for file in ${stack_files[@]+"${stack_files[@]}"} "$env_file"; do
         case $'\n'$names in *$'\n'"${file##*/}"$'\n'*) continue ;; esac
         [ ! -e "$file" ] || { options+=(--file "$file"); names=$names${file##*/}$'\n'; }
     done

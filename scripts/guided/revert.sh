@@ -101,7 +101,9 @@ look_only()
 
 rehearse_on_copy()
 {
-    local copy=gallery_revert_rehearsal_$run began=$SECONDS tag
+    local copy=gallery_revert_rehearsal_$run began=$SECONDS tag dump
+    dump=$(recall dump_seconds)
+    note "takes about $((dump * dump_speed / trial_speed / 60 + 1)) min, and says nothing meanwhile"
     intact "$1" || { last_words "$tmp/said"; fail "the copy in $1 is damaged" "Remove that folder, and run this again."; }
     copy_of_dump "$1" "$copy" tried --no-subscriptions || { last_words "$tmp/sql.log"; drop_database "$copy"
         fail "the dump could not be restored for the rehearsal" \
@@ -214,13 +216,8 @@ revert_for_good()
 
 compare_counts()
 {
-    local copy fewer
-    copy=$(preserved "stopped $(stops)")
-    counts_of "$db_name" "$tmp/after.tsv" || { last_words "$tmp/sql.log"; fail "the database cannot be counted"; }
-    awk -F '\t' -v OFS='\t' 'NR == FNR { before[$1] = $2; after[$1] = 0; next } { after[$1] = $2 }
-        END { for (item in after) print item, (item in before ? before[item] : 0), after[item] }' "$copy/inventory.tsv" "$tmp/after.tsv" |
-        LC_ALL=C sort >"$tmp/compared.tsv"
-    awk -F '\t' '$2 != $3 { printf "   %-28s %10s -> %s\n", $1, $2, $3 }' "$tmp/compared.tsv" | shown
+    local fewer
+    compare_with "$(preserved "stopped $(stops)")"
     fewer=$(awk -F '\t' '$1 ~ /^(users_.*|assets|albums|album_assets|tags|libraries)$/ && $3 + 0 < $2 + 0 { print $1 }' "$tmp/compared.tsv")
     # shellcheck disable=SC2086 # words
     [ -z "$fewer" ] || fail "fewer than before, and none of it was Gallery's:" $fewer \

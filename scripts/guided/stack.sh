@@ -98,12 +98,19 @@ find_stack()
     command -v docker >/dev/null || fail "docker is not on this machine's PATH" \
         "Without docker: --no-docker, see docs/switching-back.md." "Docker as a snap or in another place: set PATH."
     quiet docker compose version || fail "docker compose v2 is needed, and \"docker compose version\" fails" \
-        "\"permission denied\" in the log? Then run it with sudo. The older docker-compose cannot do all that is needed."
+        "The older docker-compose cannot do all that is needed. \"docker compose version\" has to answer with v2 or newer."
+    # Only what asks the engine itself finds out whether it may be asked.
+    quiet docker version --format '{{.Server.Arch}}' || { last_words "$tmp/said"
+        fail "docker's engine does not answer" \
+            "\"permission denied\" above? Then run the same command with sudo." \
+            "Else the engine does not run: systemctl start docker; then docker ps must list your containers."; }
     choose_folder
     local file label read_files=()
     [ ${#compose_files[@]} -eq 0 ] || for file in "${compose_files[@]}"; do stack_files+=("$(absolute "$file")"); done
     env_file=$install/.env
     for ((i = 0; i < ${#compose_args[@]}; i++)); do [ "${compose_args[i]}" != --env-file ] || env_file=${compose_args[i + 1]}; done
+    [ -z "${COMPOSE_ENV_FILES:-}" ] || [ "$env_file" != "$install/.env" ] || fail "COMPOSE_ENV_FILES names other files than .env" \
+        "Name the one with IMMICH_VERSION: --env-file FILE (${COMPOSE_ENV_FILES//,/ })."
     [ ${#stack_files[@]} -gt 0 ] || while IFS= read -r file; do stack_files+=("$file"); done < <(files_by_rule)
     if [ ${#stack_files[@]} -eq 0 ]; then
         stacks_here

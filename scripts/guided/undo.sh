@@ -56,6 +56,10 @@ restore_copy()
 {
     local copy=$1 new
     new=${db_name:0:40}_undo_$run
+    # What an earlier call left of it takes the room.
+    drop_database "$new" || fail "the database \"$new\", which an earlier call left, cannot be dropped"
+    room_for_copy "to restore the copy beside the database" \
+        "Make room on the database's disk, and run this again: the database of now is kept until all is well."
     note "restoring the copy"
     intact "$copy" || { last_words "$tmp/said"; fail "the copy in $copy is damaged" "Nothing was restored from it."; }
     copy_of_dump "$copy" "$new" '' || { last_words "$tmp/sql.log"; drop_database "$new"; fail "the copy in $copy cannot be restored"; }

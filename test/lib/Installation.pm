@@ -127,26 +127,28 @@ sub files_of
 	return join '', map { my @s = stat "$folder/$_"; "$_ $s[2] $s[9]\n" . slurp_file("$folder/$_") } qw(.env docker-compose.yml);
 }
 
-# Runs it to its end. Options: answers, what is typed; until, a pattern of what is shown, at which all of it is killed; kill, see the
-# stand-in; arguments.
+# Runs it to its end. Options: answers, what is typed; until, a pattern of what is shown, at which all of it is killed (signal: with another
+# one than KILL); kill and full, see the stand-in; limit, no file may become larger than so many KB; arguments; environment.
 sub switch_back
 {
 	my ($place, %option) = @_;
 	my ($in, $out) = ($option{answers} // "yes\nimmich\n", '');
 	unlink "$place->{state}/killed";
-	write_file("$place->{state}/kill", $option{kill}) if $option{kill};
+	write_file("$place->{state}/$_", $option{$_}) foreach grep { $option{$_} } qw(kill full);
 	local %ENV = (%{ $place->{environment} }, %{ $option{environment} // {} });
-	my $run = IPC::Run::start([ 'setsid', '-w', "$root/scripts/switch-back", @{ $option{arguments} // [] } ], '<', \$in, '>&', \$out,
+	my @limited = defined $option{limit} ? ('bash', '-c', 'trap "" XFSZ; ulimit -S -f "$0"; exec "$@"', $option{limit}) : ();
+	my $command = $option{command} // "$root/scripts/switch-back";
+	my $run = IPC::Run::start([ 'setsid', '-w', @limited, $command, @{ $option{arguments} // [] } ], '<', \$in, '>&', \$out,
 		init => sub { chdir $place->{folder} or die }, IPC::Run::timeout(180));
 	if ($option{until})
 	{
 		$run->pump while $run->pumpable && $out !~ $option{until};
 		# The first process of a session of its own, by setsid.
 		my ($session) = map { $_->{PID} } @{ $run->{KIDS} };
-		system('pkill', '-KILL', '-s', $session);
+		system('pkill', '-' . ($option{signal} // 'KILL'), '-s', $session);
 	}
 	IPC::Run::finish($run);
-	unlink "$place->{state}/kill";
+	unlink "$place->{state}/kill", "$place->{state}/full";
 	return ($? >> 8, $out);
 }
 

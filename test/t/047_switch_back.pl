@@ -29,7 +29,7 @@ unlike("$out@written", qr/$password|s3cret-word/, '... hold no secret, nor does 
 my $plain = sub {
 	my $text = $_[0] =~ s/\Q$place->{folder}\E/\/opt\/immich/gr =~ s/\Q$place->{base}\E\/home/\/root/gr =~ s/immich-\d+T\d+Z/immich-N/gr
 	  =~ s/\s+/ /gr;
-	return $text =~ s/\b\d+(?:\.\d+)? s\b/N s/gr =~ s/about \d+ min/about N min/r =~ s/PostgreSQL \d+, \d+ MB/PostgreSQL N, N MB/r
+	return $text =~ s/\b\d+(?:\.\d+)? s\b/N s/gr =~ s/about \d+ min/about N min/gr =~ s/PostgreSQL \d+, \d+ MB/PostgreSQL N, N MB/r
 	  =~ s/-pg\d+-/-pgN-/r =~ s/\] yes\b/]/r =~ s/\): immich\b/):/r;
 };
 my ($transcript) = grep { $_->{language} eq 'text' && $_->{text} =~ /^ 1\. find/m } blocks(read_text("$root/docs/switching-back.md"));
@@ -158,15 +158,26 @@ unlink "$fake/df";
 my $settings = "$place->{folder}/.env";
 change('.env', sub {
 	s/^DB_USERNAME=.*/DB_USERNAME=immich/m;
-	$_ .= 'DB_HOSTNAME=' . $node->host . "\nDB_PORT=" . $node->port . "\nREDIS_PORT=1\n";
+	s/^DB_PASSWORD=.*/DB_PASSWORD='p\$a"s#s\\w'/m;
+	$_ .= "DB_HOSTNAME=127.0.0.1\nDB_PORT=" . $node->port . "\nREDIS_PORT=1\n";
 });
-$node->safe_psql('postgres', q(CREATE ROLE immich SUPERUSER LOGIN));
+my $rules = $node->data_dir . '/pg_hba.conf';
+write_file($rules, "host all immich 127.0.0.1/32 scram-sha-256\n" . slurp_file($rules));
+$node->safe_psql('postgres', q(CREATE ROLE immich LOGIN PASSWORD 'p$a"s#s\w'));
+$node->safe_psql('immich', 'GRANT ALL ON ALL TABLES IN SCHEMA public TO immich');
+$place->{before} = dump_of();
+$node->reload;
 my $set = slurp_file($settings);
 write_file("$fake/redis-cli", "#!/bin/sh\necho OK\n");
 chmod 0755, "$fake/redis-cli" or die;
 my %host = (arguments => [ '--no-docker', '--env-file', '.env' ], environment => { PATH => "$fake:$ENV{PATH}" });
 ($status, $out) = switch_back($place, %host);
+is($status, 1, 'without docker, no superuser: stops') or diag($out);
+like(flat($out), qr/role immich is no superuser.*gallery_revert_script\(\).*Nothing of yours has changed/, '... and says what to do');
+$node->safe_psql('postgres', 'ALTER ROLE immich SUPERUSER');
+($status, $out) = switch_back($place, %host);
 is($status, 0, 'without docker') or diag($out);
+unlike($out . slurp_file("$place->{base}/home/immich-preserved/switch-back-host/log"), qr/p\$a"s/, '... and shows no password');
 like(flat($out), qr/Put Immich $tag in its place.*systemctl enable --now immich-web immich-ml/s, '... says what is left to do');
 is($node->safe_psql('immich', q(SELECT to_regclass('public.shared_space') IS NULL)), 't', '... the database is Immich\'s');
 like(slurp_file("$place->{state}/systemctl.log"), qr/^disable --now immich-web immich-ml$/m,

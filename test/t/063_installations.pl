@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 
 use Installation;
 use IPC::Run ();
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -129,9 +130,105 @@ stopped('a database in another place', 1, qr/immich_postgres has other folders t
 	write_file("$place->{state}/mounts", "/var/lib/postgresql/data\tvolume\t/var/lib/docker/volumes/pgdata/_data\n");
 });
 $node->safe_psql('postgres', 'CREATE ROLE mallory');
+stopped('no right to use docker', 1, qr/permission denied.*engine does not answer.*same command with sudo.*This call has changed nothing/,
+	prepare => sub { write_file("$place->{state}/denied", '') });
+stopped('other files of variables', 1, qr/COMPOSE_ENV_FILES names other files than \.env.*--env-file FILE \(\.env two\.env\)/,
+	environment => { COMPOSE_ENV_FILES => '.env,two.env' });
+stopped('files that are read-only', 1, qr/docker-compose\.yml, which has to be edited later, cannot be written/,
+	prepare => sub { chmod 0444, "$place->{folder}/docker-compose.yml" });
 stopped('what others own', 1, qr/own objects in this database: "mallory".*would run their code/, prepare => sub {
 	$node->safe_psql('immich', 'CREATE TABLE public.hers (); ALTER TABLE public.hers OWNER TO mallory');
 });
+
+# In JSON each line of what stops it is whole, whatever the folder is called.
+foreach my $case ([ [ '--install', "$fake/\xe9 \"x\" \\" ] ], [ [], sub { change('.env', sub { $_ .= "DB_HOSTNAME=db\\example\n" }) } ],
+	[ [], sub { $node->safe_psql('immich', q(INSERT INTO kysely_migrations VALUES ('9990000000000-"Un\known', '2036'))) } ])
+{
+	my ($arguments, $prepare) = @$case;
+	mkdir $arguments->[1] if @$arguments;
+	$place = installation();
+	$prepare->() if $prepare;
+	($status, $out) = switch_back($place, arguments => [ @$arguments, '--yes', '--json' ], answers => '');
+	my @events = map { JSON::PP->new->utf8->decode($_) } split /\n/, $out;
+	is_deeply([ $status, @{ $events[-1] }{qw(event status exit changed)} ], [ 1, 'result', 'stopped', 1, '' ], '--json: a stop')
+	  or diag($out);
+}
+
+# A folder, variables and images as no installation should have them, and some have: marks of other systems, lines twice, no end of the last
+# line, a password of every sign; an anchor, the image as the default of a variable, a link, and the rights that were set.
+$place = installation();
+my $odd = "$place->{base}/it's \"my\" \$HOME \xc3\xbc";
+rename $place->{folder}, $odd or die $!;
+$place->{folder} = $odd;
+write_file("$odd/.env", "\xef\xbb\xbfIMMICH_VERSION=v4.56.0\r\nexport UPLOAD_LOCATION=\"./my photos\"\r\nIMMICH_VERSION=v4.57.0 # mine\r\n"
+	  . qq(DB_PASSWORD='p\$a"s#s\\w'\r\nDB_USERNAME=postgres\r\nexport IMMICH_STORAGE_BACKEND=local));
+change('docker-compose.yml', sub {
+	s{image: (ghcr\S+gallery-server\S+)}{image: &a "$1" # not gallery-server:v1};
+	s{image: (ghcr\S+gallery-ml\S+)}{image: '\${ML_IMAGE:-$1}'};
+	s/\n/\r\n/g;
+});
+mkdir "$place->{base}/real" or die $!;
+rename "$odd/docker-compose.yml", "$place->{base}/real/stack.yml" or die $!;
+symlink '../real/stack.yml', "$odd/docker-compose.yml" or die $!;
+chmod 0664, "$place->{base}/real/stack.yml" or die $!;
+my @before = map { slurp_file("$odd/$_") } '.env', 'docker-compose.yml';
+my $home = "$place->{base}/ho \"m\\e\" \$x";
+mkdir $home or die $!;
+($status, $out) = switch_back($place, environment => { HOME => $home });
+is($status, 0, 'an odd installation') or diag($out, map { slurp_file($_) } glob "'$home'/immich-preserved/*/log");
+is(slurp_file("$odd/.env") =~ s/^.*PASSWORD.*\n//mr, "\xef\xbb\xbfIMMICH_VERSION=$tag\r\nexport UPLOAD_LOCATION=\"./my photos\"\r\n"
+	  . "# IMMICH_VERSION=v4.57.0 # mine\r\nDB_USERNAME=postgres\r\n# only Gallery: export IMMICH_STORAGE_BACKEND=local\n",
+	'... its variables');
+is(join('', slurp_file("$odd/docker-compose.yml") =~ /^( +image: .*immich-app.immich.*\n)/mg),
+	qq(    image: &a "ghcr.io/immich-app/immich-server:\${IMMICH_VERSION:-release}" # not gallery-server:v1\r\n)
+	  . "    image: 'ghcr.io/immich-app/immich-machine-learning:\${IMMICH_VERSION:-release}-cuda' # the one for the card\r\n",
+	'... its images');
+ok(-l "$odd/docker-compose.yml" && (stat "$odd/docker-compose.yml")[2] % 010000 == 0664 && (stat "$odd/.env")[2] % 010000 == 0640,
+	'... the link and the rights are as they were');
+is(slurp_file("$place->{state}/running/immich-server"), "ghcr.io/immich-app/immich-server:$tag\n", '... Immich runs');
+my $log = slurp_file("$home/immich-preserved/switch-back-immich/log");
+unlike($log . $out, qr/p\$a"s#|s\\w/, '... the password is nowhere');
+($status, $out) = switch_back($place, arguments => ['--undo'], answers => "yes\n", environment => { HOME => $home });
+is($status, 0, '... and back') or diag($out);
+is_deeply([ map { slurp_file("$odd/$_") } '.env', 'docker-compose.yml' ], \@before, '... with both files as they were');
+
+# Called through links, from elsewhere; with a place for the copies that is named from where the user stands.
+$place = installation();
+mkdir "$place->{base}/links" or die $!;
+symlink "$root/$_", "$place->{base}/links/" . s{.*/}{}r or die $!
+  foreach qw(switch-back recover scripts/preserve-state.sh scripts/advise.sh scripts/diagnose.sh scripts/report.sh);
+{
+	local %ENV = %{ $place->{environment} };
+	my %says = ('switch-back --help' => qr/^usage: switch-back/, 'recover --help' => qr/^usage: recover/,
+		'preserve-state.sh --docker immich_postgres' => qr/^Done\./m,
+		'advise.sh --docker immich_postgres --answer' => qr/^revert_gallery \Q$tag\E$/m,
+		'report.sh --docker immich_postgres --output ../report' => qr/report/, 'diagnose.sh ../state/logs' => qr/^The log is empty/m);
+	foreach my $call (sort keys %says)
+	{
+		my ($program, @arguments) = split / /, $call;
+		IPC::Run::run([ "$place->{base}/links/$program", @arguments ], '<', \undef, '>&', \$out, init => sub { chdir $place->{folder} or die });
+		like($out, $says{$call}, "through a link: $call");
+	}
+}
+($status, $out) = switch_back($place, command => "$place->{base}/links/switch-back", arguments => [ '-o', '../copies' ], answers => "no\n");
+is($status, 3, 'through a link: switch-back') or diag($out);
+like(flat($out), qr{All that was done is in \Q$place->{folder}\E/\.\./copies/switch-back-immich/log}, '... says the whole path');
+
+# Immich, with and without its images.
+$place = installation();
+gallery_ends();
+write_file("$place->{state}/running/immich-server", "ghcr.io/immich-app/immich-server:$tag\n");
+$node->safe_psql('immich', 'DROP EXTENSION IF EXISTS gallery_revert');
+change('docker-compose.yml', sub { s{open-noodle/gallery-server}{immich-app/immich-server} });
+$node->safe_psql('immich', q(BEGIN; CREATE EXTENSION gallery_revert; SET LOCAL gallery.revert_token = 'i_accept_data_loss';
+  SELECT gallery_revert(); DROP EXTENSION gallery_revert; COMMIT));
+($status, $out) = switch_back($place, answers => '');
+is($status, 0, 'Immich') or diag($out);
+like($out, qr/This is Immich, no Gallery: there is nothing to switch back\./, '... there is nothing to do');
+change('docker-compose.yml', sub { s{immich-app/immich-server}{open-noodle/gallery-server} });
+($status, $out) = switch_back($place, answers => '');
+is($status, 1, 'Immich\'s database with Gallery\'s images: stops') or diag($out);
+like(flat($out), qr/do not start them.*step 4/, '... and says what to do');
 
 # No built files for this server: they are built in a container that is thrown away; without a network that ends it.
 sub without_archive { unlink glob "$place->{folder}/gallery_revert-*.tar.gz"; return }
