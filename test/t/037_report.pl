@@ -251,7 +251,7 @@ SH
 	like($text, qr/^    Error: the container does not answer$/m, '... which it says');
 	is(found_in($text . $said =~ s/^\Q$temp\E.*$//mgr), '', '... and nothing gets out');
 	mkdir "$temp/few" or die $!;
-	foreach my $program (qw(bash awk sed mktemp rm cat dirname uname date grep env))
+	foreach my $program (qw(bash awk sed mktemp rm cat dirname readlink uname date grep env))
 	{
 		my ($path) = grep { -x } map { "$_/$program" } split /:/, $ENV{PATH};
 		symlink $path, "$temp/few/$program" or die $!;
